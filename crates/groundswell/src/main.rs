@@ -1,0 +1,34 @@
+//! The `groundswell` command: reads the command line, runs one command, turns its result into an exit code.
+//!
+//! stdout carries data alone; everything for people goes to stderr.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+mod failure;
+
+use failure::Failure;
+
+/// Detects outages of online services from what their users post.
+#[derive(Debug, Parser)]
+#[command(name = "groundswell", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a seeded stream of posts with known outages.
+    Simulate(commands::simulate::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Simulate(args) => commands::simulate::run(args),
+    };
+    failure::exit_code(result)
+}
