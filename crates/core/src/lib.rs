@@ -1,1 +1,78 @@
-//! (filled in below)
+//! The pure, deterministic core of Groundswell: posts in, outage events out.
+//!
+//! It does no I/O, reads no clock, starts no thread and holds no global state. Time comes with the posts,
+//! configuration is an argument, and the same posts under the same configuration give the same events, byte for byte,
+//! on every platform (even logarithms come from the `libm` crate, not from the system).
+//!
+//! The flow, a module each:
+//!
+//! ```text
+//! Post ─judgement─> Complaint ─window─> Tally ─baseline─> Expectation ─evidence─> Reading ─outage─> Transition ─> OutageEvent
+//! ```
+//!
+//! * A [`Judge`] decides from a [`Catalogue`] of services and a [`Lexicon`] of phrases what a [`Post`] complains about.
+//! * A [`Detector`] counts distinct complainers per service and bin, weighs the counts and yields [`OutageEvent`]s.
+//! * A [`Pipeline`] joins the two.
+//!
+//! ```
+//! use groundswell_core::{Catalogue, Config, EventTime, Lexicon, Outcome, Pipeline, Post, Receipt};
+//!
+//! let catalogue = Catalogue::load(true, &[]).expect("the built-in catalogue is sound");
+//! let lexicon = Lexicon::load(true, &[]).expect("the built-in lexicon is sound");
+//! let mut pipeline = Pipeline::new(Config::default(), &catalogue, &lexicon);
+//! for minute in 0..6 {
+//!     let post = Post {
+//!         id: &minute.to_string(),
+//!         event_time: EventTime::from_ms(1_681_948_800_000 + minute * 10_000).expect("a time in range"),
+//!         author: "someone",
+//!         text: "lovely weather",
+//!         lang: None,
+//!         country: None,
+//!         is_repost: false,
+//!         service: None,
+//!     };
+//!     pipeline.handle_post(0, &post);
+//! }
+//! let detector = pipeline.detector();
+//! detector.finish();
+//! assert_eq!(detector.outcomes().of(Outcome::NoService), 6);
+//! assert!(detector.poll_event().is_none(), "nothing happened");
+//! ```
+
+mod time;
+mod post;
+mod problem;
+mod builtin;
+mod catalogue;
+mod lexicon;
+mod fold;
+mod phrases;
+mod matching;
+mod judgement;
+mod progress;
+mod window;
+mod tally;
+mod baseline;
+mod run_length;
+mod evidence;
+mod outage;
+mod event;
+mod monitor;
+mod config;
+mod detector;
+mod pipeline;
+mod snapshot;
+
+pub use catalogue::{Catalogue, Service, ServiceIndex};
+pub use config::{Config, ConfigError};
+pub use detector::{Detector, Receipt, Row};
+pub use event::{Decision, EventKind, OutageEvent, Peak, Scope, Severity};
+pub use judgement::{Accusation, AuthorKey, Complaint, Finding, Judge, Judgement, Symptoms, Verdict};
+pub use lexicon::{Language, Lexicon, PhraseGroup, Symptom, Tier};
+pub use matching::LanguageTag;
+pub use monitor::{Assessment, Status};
+pub use pipeline::Pipeline;
+pub use post::{Outcome, OutcomeCounts, Post, TEXT_BYTES_MAX};
+pub use problem::{Problem, SourceText};
+pub use snapshot::{ConfigHash, SnapshotError, restore, save};
+pub use time::{Bin, BinWidth, EventTime};

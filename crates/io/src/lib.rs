@@ -1,1 +1,18 @@
-//! (filled in below)
+//! Thin adapters around `groundswell-core`: bytes to posts and counts, events to bytes.
+//!
+//! There are no statistics and no thresholds here. In reading order:
+//!
+//! * [`lines`] opens plain, gzip and zstd files and standard input, and cuts them into lines.
+//! * [`merge`] takes several of them in event time.
+//! * [`decode`] turns a line into a post, or into the reason why not.
+//! * [`counts`] reads and writes tables of counts (CSV).
+//! * [`encode`] turns an event into a CloudEvents line, or a line for people.
+//! * [`dead_letter`] keeps what could not be used.
+
+pub mod lines;
+pub mod merge;
+pub mod decode;
+pub mod times;
+pub mod counts;
+pub mod encode;
+pub mod dead_letter;

@@ -1,0 +1,18 @@
+//! The catalogue and lexicon that come with Groundswell, as the files they are written in.
+
+macro_rules! files {
+    ($folder:literal: $($name:literal)+) => {
+        &[$(($name, include_str!(concat!("../data/", $folder, "/", $name, ".toml"))),)+]
+    };
+}
+
+/// A file a category, by name.
+pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
+    "ai" "airlines" "cloud" "delivery-travel" "developer" "finance" "gaming" "messaging" "music-video" "platform"
+    "shopping" "social" "telecom" "work"
+);
+
+/// A file a language, by tag.
+pub(crate) const LEXICON_FILES: &[(&str, &str)] = files!("lexicon":
+    "de" "en" "es" "fr" "id" "it" "ja" "ko" "nl" "pt" "ru" "tr"
+);

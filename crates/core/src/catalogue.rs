@@ -1,0 +1,301 @@
+//! The catalogue: which services there are and by which names people speak of them.
+//!
+//! A catalogue is TOML, a `[[service]]` table each. Files are merged in the order in which they are given: an entry
+//! with a new id is added, one with a known id replaces the earlier one whole. After merging, services are ordered by
+//! id, so that neither file order nor file names can change a result.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::builtin::CATALOGUE_FILES;
+use crate::problem::{Problem, SourceText};
+
+/// The longest service id: it is a Kafka key, a file name and a metric label elsewhere.
+const ID_BYTES_MAX: usize = 64;
+
+/// A service as the catalogue describes it. All names are compared after folding (case, diacritics, apostrophes).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Stable identifier: lower-case letters, digits, `-`, `_`; at most 64 bytes.
+    pub id: String,
+    /// Name for display.
+    pub name: String,
+    /// A word for the kind of service; services of one category lend each other their weekly profile.
+    #[serde(default = "default_category")]
+    pub category: String,
+    /// What people type when they mean it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Its `@handles`, without the sign.
+    #[serde(default)]
+    pub handles: Vec<String>,
+    /// Author names that speak for the service; their posts are never complaints.
+    #[serde(default)]
+    pub official: Vec<String>,
+    /// `#hashtags` beyond the aliases, without the sign.
+    #[serde(default)]
+    pub hashtags: Vec<String>,
+    /// Its domains; a subdomain counts as the domain.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// Context that an ambiguous name needs: an alias counts only if one of these stands in the same text.
+    #[serde(default)]
+    pub require_any: Vec<String>,
+    /// Phrases in which an alias does not mean the service.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Ids of services that it is known to run on.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+    /// Home regions, ISO 3166-1 alpha-2.
+    #[serde(default)]
+    pub regions: Vec<String>,
+}
+
+fn default_category() -> String {
+    "other".to_owned()
+}
+
+/// The number of a service in its catalogue; services are numbered by id order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServiceIndex(pub(crate) u32);
+
+impl ServiceIndex {
+    pub(crate) fn of(position: usize) -> Self {
+        Self(u32::try_from(position).expect("a catalogue has far fewer than 2^32 services"))
+    }
+
+    pub(crate) fn as_usize(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A set of services, ordered by id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    services: Vec<Service>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CatalogueFile {
+    #[serde(default)]
+    service: Vec<toml::Spanned<Service>>,
+}
+
+impl Catalogue {
+    /// Reads and merges catalogue files, ours first if `with_builtin`. All problems are reported, not just the first.
+    ///
+    /// # Errors
+    /// Everything that makes an entry unusable: TOML errors, unknown keys, a bad or repeated id, empty names, a
+    /// handle that two services claim, an entry that no text can match, a dependency that does not exist.
+    pub fn load(with_builtin: bool, files: &[SourceText]) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut merged: BTreeMap<String, (Service, Place)> = BTreeMap::new();
+        let builtin = CATALOGUE_FILES.iter().map(|&(name, text)| SourceText::builtin(name, text));
+        for source in builtin.filter(|_| with_builtin).chain(files.iter().cloned()) {
+            read_file(&source, &mut merged, &mut problems);
+        }
+        check_between(&merged, &mut problems);
+        if problems.is_empty() {
+            Ok(Self { services: merged.into_values().map(|(service, _)| service).collect() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// A catalogue of bare names, for counts whose services are known by nothing else.
+    pub fn of_ids<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut ids: Vec<&str> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self { services: ids.into_iter().map(Service::bare).collect() }
+    }
+
+    /// The services in the order of their indices.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The service with this number.
+    ///
+    /// # Panics
+    /// If `index` is of another catalogue and too large for this one.
+    pub fn service(&self, index: ServiceIndex) -> &Service {
+        &self.services[index.as_usize()]
+    }
+
+    /// The number of the service with this id.
+    pub fn index_of(&self, id: &str) -> Option<ServiceIndex> {
+        self.services.binary_search_by(|service| service.id.as_str().cmp(id)).ok().map(ServiceIndex::of)
+    }
+}
+
+impl Service {
+    /// An entry of which only the id is known.
+    pub fn bare(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            category: default_category(),
+            aliases: Vec::new(),
+            handles: Vec::new(),
+            official: Vec::new(),
+            hashtags: Vec::new(),
+            domains: Vec::new(),
+            require_any: Vec::new(),
+            exclude: Vec::new(),
+            depends_on: Vec::new(),
+            regions: Vec::new(),
+        }
+    }
+
+    fn name_lists(&self) -> [(&'static str, &[String]); 7] {
+        [
+            ("aliases", &self.aliases),
+            ("handles", &self.handles),
+            ("official", &self.official),
+            ("hashtags", &self.hashtags),
+            ("domains", &self.domains),
+            ("require_any", &self.require_any),
+            ("exclude", &self.exclude),
+        ]
+    }
+}
+
+/// Where an entry stands, for messages.
+#[derive(Debug, Clone)]
+struct Place {
+    file: String,
+    line: usize,
+}
+
+impl Place {
+    fn problem(&self, reason: String) -> Problem {
+        Problem { file: self.file.clone(), line: Some(self.line), reason }
+    }
+}
+
+fn read_file(
+    source: &SourceText,
+    merged: &mut BTreeMap<String, (Service, Place)>,
+    problems: &mut Vec<Problem>,
+) {
+    let file: CatalogueFile = match toml::from_str(&source.text) {
+        Ok(file) => file,
+        Err(error) => return problems.push(source.toml_problem(&error)),
+    };
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for spanned in file.service {
+        let line = source.line_of(spanned.span().start);
+        let place = Place { file: source.name.clone(), line };
+        let service = spanned.into_inner();
+        check_alone(&service, &place, problems);
+        if let Some(first) = seen.insert(service.id.clone(), line) {
+            problems.push(place.problem(format!("service `{}` stands already in line {first}", service.id)));
+        }
+        merged.insert(service.id.clone(), (service, place));
+    }
+}
+
+/// What can be wrong with one entry by itself.
+fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
+    let id = &service.id;
+    let mut report = |reason: String| problems.push(place.problem(reason));
+    let id_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.chars().all(id_char) {
+        report(format!(
+            "`id` is {id:?}; it must be 1 to {ID_BYTES_MAX} lower-case letters, digits, `-` or `_`"
+        ));
+    }
+    if service.name.trim().is_empty() {
+        report(format!("service `{id}`: `name` is empty"));
+    }
+    for (key, names) in service.name_lists() {
+        for name in names {
+            if !name.chars().any(char::is_alphanumeric) {
+                report(format!("service `{id}`: `{key}` has {name:?}, which no text can match"));
+            }
+        }
+    }
+    for domain in &service.domains {
+        if !domain.contains('.') || domain.contains(['/', ':', ' ']) {
+            report(format!("service `{id}`: `domains` has {domain:?}; it must be a host such as `example.com`"));
+        }
+    }
+}
+
+/// What can be wrong between entries.
+fn check_between(merged: &BTreeMap<String, (Service, Place)>, problems: &mut Vec<Problem>) {
+    let mut claimed: BTreeMap<String, &str> = BTreeMap::new();
+    for (service, place) in merged.values() {
+        for handle in &service.handles {
+            let folded = handle.trim_start_matches('@').to_lowercase();
+            if let Some(other) = claimed.insert(folded, &service.id) {
+                let reason = if other == service.id {
+                    format!("service `{}` lists the handle {handle:?} twice", service.id)
+                } else {
+                    format!("services `{other}` and `{}` both claim the handle {handle:?}", service.id)
+                };
+                problems.push(place.problem(reason));
+            }
+        }
+        for dependency in &service.depends_on {
+            if !merged.contains_key(dependency) {
+                let id = &service.id;
+                let reason = format!("service `{id}` depends on `{dependency}`, which is not in the catalogue");
+                problems.push(place.problem(reason));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Catalogue, Vec<Problem>> {
+        Catalogue::load(false, &[SourceText::new("test.toml", text)])
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, line: usize, reason: &str) {
+        let problems = load(text).expect_err("the catalogue must be refused");
+        let found = problems.iter().any(|p| p.line == Some(line) && p.reason.contains(reason));
+        assert!(found, "expected {reason:?} in line {line}, got {problems:?}");
+    }
+
+    #[test]
+    fn the_builtin_catalogue_has_sixty_services_and_no_problem() {
+        let catalogue = Catalogue::load(true, &[]).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert!(catalogue.services().len() >= 60, "{} services", catalogue.services().len());
+        assert!(catalogue.index_of("spotify").is_some());
+    }
+
+    #[test]
+    fn a_later_entry_replaces_an_earlier_one_whole() {
+        let first = SourceText::new("a", "[[service]]\nid='x1'\nname='Old'\naliases=['x1','old']");
+        let second = SourceText::new("b", "[[service]]\nid='x1'\nname='New'\naliases=['x1']");
+        let catalogue = Catalogue::load(false, &[first, second]).expect("two good files");
+        assert_eq!(catalogue.services().len(), 1);
+        assert_eq!(catalogue.services()[0].name, "New");
+        assert_eq!(catalogue.services()[0].aliases, ["x1"], "nothing of the old entry is left");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        check_refused("[[service]]\nid='Bad Id'\nname='B'\naliases=['b']", 1, "`id` is");
+        check_refused("[[service]]\nid='a'\nname='A'\nalias=['a']", 4, "unknown field `alias`");
+        check_refused("[[service]]\nid='a'\nname='A'\naliases=['!!']", 1, "no text can match");
+        check_refused("[[service]]\nid='a'\nname='A'\n[[service]]\nid='a'\nname='A'", 4, "already in line 1");
+        check_refused("[[service]]\nid='a'\nname='A'\ndepends_on=['zz']", 1, "`zz`");
+        check_refused(
+            "[[service]]\nid='a'\nname='A'\nhandles=['H']\n[[service]]\nid='b'\nname='B'\nhandles=['h']",
+            5,
+            "both claim",
+        );
+        check_refused("[[service]\n", 1, "");
+    }
+}

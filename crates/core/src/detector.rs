@@ -1,0 +1,366 @@
+//! The detector: complaints in, outage events out.
+//!
+//! Inputs are `handle_*`, outputs `poll_*`. After each input, poll until nothing comes. A post goes through
+//! [`Detector::handle_post`] with what the judge made of it, counts that come from elsewhere go through
+//! [`Detector::handle_counts`]; one detector takes either the one or the other. [`Detector::finish`] closes every bin
+//! when there is no more input.
+//!
+//! Everything that later input could change is still open, and everything closed is final: nothing said about a bin
+//! depends on what comes after its end plus the allowed lateness.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::GroupProfile;
+use crate::catalogue::ServiceIndex;
+use crate::config::Config;
+use crate::event::OutageEvent;
+use crate::judgement::Complaint;
+use crate::monitor::{Assessment, Monitor, Rules};
+use crate::post::{Outcome, OutcomeCounts};
+use crate::progress::{Admission, Progress};
+use crate::tally::Tally;
+use crate::time::{Bin, EventTime, week_position};
+use crate::window::Window;
+
+/// Where a post stands right after it was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// Its outcome is known and counted.
+    Decided(Outcome),
+    /// It complains; whether it counts is decided when its bin is closed.
+    Held,
+    /// It is dated far ahead of the others, and they will decide ([`Detector::poll_decided`]).
+    SetAside,
+}
+
+/// A post that is waiting to be borne out. `ticket` is the caller's own number for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Waiting {
+    ticket: u64,
+    event_time: EventTime,
+    outcome: Outcome,
+    complaint: Option<Complaint>,
+}
+
+/// One row of the per-bin table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// Start of the bin.
+    pub time: EventTime,
+    /// The service.
+    pub service: ServiceIndex,
+    /// What is said of it.
+    pub assessment: Assessment,
+}
+
+/// All that a detector remembers. Everything else is derived from configuration and catalogue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DetectorState {
+    progress: Progress<Waiting>,
+    window: Window,
+    /// The first bin that is still open, once there is one.
+    next_bin: Option<Bin>,
+    /// The bin with which watching began.
+    first_bin: Option<Bin>,
+    group: GroupProfile,
+    monitors: BTreeMap<ServiceIndex, Monitor>,
+    /// The services that are not idle.
+    active: BTreeSet<ServiceIndex>,
+    outcomes: OutcomeCounts,
+    n_bins_closed: u64,
+}
+
+/// Detects outages from complaints or counts.
+#[derive(Debug)]
+pub struct Detector {
+    config: Config,
+    rules: Rules,
+    state: DetectorState,
+    events: VecDeque<OutageEvent>,
+    decided: VecDeque<(u64, Outcome)>,
+    rows: Option<VecDeque<Row>>,
+    admissions: Vec<Admission<Waiting>>,
+}
+
+impl Detector {
+    /// A detector that has seen nothing. `config` must be valid ([`Config::validate`]).
+    pub fn new(config: Config) -> Self {
+        let state = DetectorState {
+            progress: Progress::new(config.allowed_lateness_ms, config.ahead_ms_max),
+            window: Window::default(),
+            next_bin: None,
+            first_bin: None,
+            group: GroupProfile::new(),
+            monitors: BTreeMap::new(),
+            active: BTreeSet::new(),
+            outcomes: OutcomeCounts::default(),
+            n_bins_closed: 0,
+        };
+        Self::with_state(config, state)
+    }
+
+    pub(crate) fn with_state(config: Config, state: DetectorState) -> Self {
+        debug_assert!(config.validate().is_ok(), "a detector is made of a valid configuration");
+        let rules = Rules::of(&config);
+        Self {
+            config,
+            rules,
+            state,
+            events: VecDeque::new(),
+            decided: VecDeque::new(),
+            rows: None,
+            admissions: Vec::new(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> &DetectorState {
+        debug_assert!(self.events.is_empty() && self.decided.is_empty(), "poll everything before a snapshot");
+        &self.state
+    }
+
+    /// Keeps a row for each known service and closed bin from now on, for [`Detector::poll_row`].
+    pub fn keep_rows(&mut self) {
+        self.rows.get_or_insert_default();
+    }
+
+    /// Counts an input that never became a post.
+    pub fn handle_reject(&mut self, outcome: Outcome) {
+        self.state.outcomes.record(outcome);
+    }
+
+    /// Takes a post of `event_time`, its outcome so far, and its complaint if it is one. `ticket` comes back from
+    /// [`Detector::poll_decided`] if the post is set aside.
+    pub fn handle_post(
+        &mut self,
+        ticket: u64,
+        event_time: EventTime,
+        outcome: Outcome,
+        complaint: Option<Complaint>,
+    ) -> Receipt {
+        debug_assert_eq!(complaint.is_some(), outcome == Outcome::Complaint, "a complaint comes with its outcome");
+        let closed_until = self.state.next_bin.map(|bin| self.rules.width.start_of(bin));
+        let waiting = Waiting { ticket, event_time, outcome, complaint };
+        self.state.progress.admit(event_time, waiting, closed_until, &mut self.admissions);
+        let mut receipt = Receipt::SetAside;
+        self.settle(Some((ticket, &mut receipt)));
+        self.close_bins_before_watermark();
+        receipt
+    }
+
+    /// Closes every bin: there is no more input.
+    pub fn finish(&mut self) {
+        self.state.progress.finish(&mut self.admissions);
+        self.settle(None);
+        self.close_bins_before_watermark();
+        let last_held = self.state.window.last_bin();
+        let last_seen = self.state.progress.frontier().map(|time| self.rules.width.bin_of(time));
+        if let Some(last) = last_seen.max(last_held) {
+            self.close_bins_until(last.plus(1));
+        }
+    }
+
+    /// Takes the counts of one bin, which must be later than any before; bins in between had no complaints for the
+    /// services already known. Services in `unknown` have no count for this bin: it is left out for them.
+    pub fn handle_counts(&mut self, bin: Bin, counts: &[(ServiceIndex, u32)], unknown: &[ServiceIndex]) {
+        debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "bins come in order");
+        self.state.first_bin.get_or_insert(bin);
+        let next = *self.state.next_bin.get_or_insert(bin);
+        self.state.next_bin = Some(next);
+        self.close_bins_until(bin);
+        let mut tallies = BTreeMap::new();
+        for &(service, observed) in counts {
+            // A service's own history begins with its first row, not with the first row of another's.
+            if !self.state.monitors.contains_key(&service) {
+                self.add_monitor(service, bin, 0);
+            }
+            let tally: &mut Tally = tallies.entry(service).or_default();
+            tally.add_bare(observed);
+        }
+        for service in unknown {
+            if let Some(monitor) = self.state.monitors.get_mut(service) {
+                monitor.skip_bin();
+            }
+        }
+        let is_unknown = |service: &ServiceIndex| unknown.contains(service);
+        self.observe_bin(bin, &tallies, is_unknown);
+        self.end_bin(bin);
+    }
+
+    /// The next event, in the order of event time.
+    pub fn poll_event(&mut self) -> Option<OutageEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next post, by its ticket, that had been set aside and is decided now.
+    pub fn poll_decided(&mut self) -> Option<(u64, Outcome)> {
+        self.decided.pop_front()
+    }
+
+    /// The next row of the per-bin table, if rows are kept.
+    pub fn poll_row(&mut self) -> Option<Row> {
+        self.rows.as_mut()?.pop_front()
+    }
+
+    /// What is said of `service` after the last bin, in which `observed` people complained; `None` if it is not known.
+    pub fn assess(&self, service: ServiceIndex, observed: u32) -> Option<Assessment> {
+        self.state.monitors.get(&service).map(|monitor| monitor.assess(observed))
+    }
+
+    /// How many inputs ended in each outcome so far.
+    pub fn outcomes(&self) -> &OutcomeCounts {
+        &self.state.outcomes
+    }
+
+    /// Posts whose outcome is still open: in an open bin, or set aside.
+    pub fn n_undecided(&self) -> u64 {
+        (self.state.window.n_held() + self.state.progress.n_ahead()) as u64
+    }
+
+    /// Bins closed so far.
+    pub fn n_bins_closed(&self) -> u64 {
+        self.state.n_bins_closed
+    }
+
+    /// Services that have been complained about.
+    pub fn n_services_seen(&self) -> usize {
+        self.state.monitors.len()
+    }
+
+    /// The latest event time borne out.
+    pub fn frontier(&self) -> Option<EventTime> {
+        self.state.progress.frontier()
+    }
+
+    /// Acts on what became decided. `current` is the post in hand, whose receipt its caller waits for; others were
+    /// set aside before and are reported by ticket.
+    fn settle(&mut self, mut current: Option<(u64, &mut Receipt)>) {
+        let mut admissions = std::mem::take(&mut self.admissions);
+        for admission in admissions.drain(..) {
+            let (waiting, outcome) = match admission {
+                Admission::Late(waiting) => (waiting, Some(Outcome::Late)),
+                Admission::Future(waiting) => (waiting, Some(Outcome::Future)),
+                Admission::OnTime(waiting) if self.is_closed(waiting.event_time) => (waiting, Some(Outcome::Late)),
+                Admission::OnTime(waiting) => {
+                    let outcome = (waiting.outcome != Outcome::Complaint).then_some(waiting.outcome);
+                    (waiting, outcome)
+                }
+            };
+            let ticket = waiting.ticket;
+            match outcome {
+                Some(outcome) => self.state.outcomes.record(outcome),
+                None => self.hold(waiting),
+            }
+            match (&mut current, outcome) {
+                (Some((own, receipt)), _) if *own == ticket => {
+                    **receipt = outcome.map_or(Receipt::Held, Receipt::Decided);
+                }
+                (_, outcome) => self.decided.push_back((ticket, outcome.unwrap_or(Outcome::Complaint))),
+            }
+        }
+        self.admissions = admissions;
+    }
+
+    fn is_closed(&self, time: EventTime) -> bool {
+        self.state.next_bin.is_some_and(|next| time < self.rules.width.start_of(next))
+    }
+
+    fn hold(&mut self, waiting: Waiting) {
+        let bin = self.rules.width.bin_of(waiting.event_time);
+        if let Some(complaint) = waiting.complaint {
+            self.state.window.hold(bin, complaint);
+        }
+    }
+
+    fn close_bins_before_watermark(&mut self) {
+        let Some(watermark) = self.state.progress.watermark() else { return };
+        // The bin that holds the watermark is the first that stays open.
+        self.close_bins_until(self.rules.width.bin_of(watermark));
+    }
+
+    fn close_bins_until(&mut self, end: Bin) {
+        self.state.first_bin.get_or_insert(end);
+        let mut bin = *self.state.next_bin.get_or_insert(end);
+        while bin < end {
+            let closed = self.state.window.close(bin, self.config.author_window_ms, self.config.copies_max);
+            let closed = closed.unwrap_or_default();
+            closed.outcomes.iter().for_each(|&outcome| self.state.outcomes.record(outcome));
+            for &service in closed.counts.keys() {
+                if !self.state.monitors.contains_key(&service) {
+                    let n_silent = self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin));
+                    self.add_monitor(service, bin, n_silent);
+                }
+            }
+            self.observe_bin(bin, &closed.counts, |_| false);
+            self.end_bin(bin);
+            bin = bin.plus(1);
+        }
+    }
+
+    fn n_chunks_between(&self, first: Bin, last: Bin) -> i64 {
+        let chunk = self.rules.chunk;
+        let start = |bin: Bin| bin.plus(-chunk.bins_into_chunk(bin));
+        start(last).since(start(first)) / chunk.bins
+    }
+
+    fn add_monitor(&mut self, service: ServiceIndex, bin: Bin, n_silent_chunks: i64) {
+        let group = self.state.group.at(week_position(self.rules.width.start_of(bin)));
+        self.state.monitors.insert(service, Monitor::new(bin, n_silent_chunks, &group, &self.rules));
+    }
+
+    /// Takes `bin` for every service that was complained about or is not idle.
+    fn observe_bin(
+        &mut self,
+        bin: Bin,
+        counts: &BTreeMap<ServiceIndex, Tally>,
+        is_unknown: impl Fn(&ServiceIndex) -> bool,
+    ) {
+        let nothing = Tally::default();
+        let mut services: Vec<ServiceIndex> = self.state.active.iter().copied().collect();
+        services.extend(counts.keys().filter(|service| !self.state.active.contains(service)));
+        services.sort_unstable();
+        for service in services.into_iter().filter(|service| !is_unknown(service)) {
+            let Some(monitor) = self.state.monitors.get_mut(&service) else { continue };
+            let said = counts.get(&service).unwrap_or(&nothing);
+            self.events.extend(monitor.observe(service, bin, said, &self.rules));
+            if monitor.is_idle() {
+                self.state.active.remove(&service);
+            } else {
+                self.state.active.insert(service);
+            }
+        }
+        if let Some(rows) = &mut self.rows {
+            let time = self.rules.width.start_of(bin);
+            rows.extend(self.state.monitors.iter().map(|(&service, monitor)| {
+                let observed = counts.get(&service).map_or(0, Tally::n_complaints);
+                let assessment = monitor.assess(u32::try_from(observed).unwrap_or(u32::MAX));
+                Row { time, service, assessment }
+            }));
+        }
+    }
+
+    fn end_bin(&mut self, bin: Bin) {
+        let next = bin.plus(1);
+        self.state.next_bin = Some(next);
+        self.state.n_bins_closed += 1;
+        let chunk = self.rules.chunk;
+        if chunk.bins_into_chunk(next) != 0 {
+            return;
+        }
+        let middle = |bin: Bin| week_position(self.rules.width.start_of(bin.plus(chunk.bins / 2)));
+        let ended = middle(next.plus(-chunk.bins));
+        for monitor in self.state.monitors.values_mut() {
+            monitor.end_chunk(ended, &mut self.state.group, &self.rules);
+        }
+        let group = self.state.group.at(middle(next));
+        for monitor in self.state.monitors.values_mut() {
+            monitor.begin_chunk(&group, &self.rules);
+        }
+    }
+
+    /// Services with an outage that is told and not over.
+    pub fn ongoing(&self) -> impl Iterator<Item = ServiceIndex> + '_ {
+        self.state.monitors.iter().filter(|(_, monitor)| monitor.is_ongoing()).map(|(&service, _)| service)
+    }
+}

@@ -1,0 +1,278 @@
+//! The lexicon: in which words people say that a service fails, works again, or that neither is meant.
+//!
+//! A lexicon file is TOML and describes one language. A later file for the same language replaces the earlier one
+//! whole, or adds to it with `extend = true`. Every phrase names a *symptom* and a *tier*, which says how much it is
+//! worth and where it has to stand:
+//!
+//! | tier | weight | counts |
+//! |---|---|---|
+//! | A | 1 | beside the name of a service ("is down") |
+//! | B | 0.5 | in a post about the service ("can't log in") |
+//! | C | 0.2 | only together with A or B ("slow") |
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::builtin::LEXICON_FILES;
+use crate::problem::{Problem, SourceText};
+
+macro_rules! symptoms {
+    ($($variant:ident $name:literal,)+) => {
+        /// What fails, in the eyes of the person who posts.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Symptom {
+            $(#[doc = $name] $variant,)+
+        }
+
+        impl Symptom {
+            /// All symptoms; their order breaks ties between equal counts, the more telling first.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stable name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+symptoms! {
+    Login "login",
+    Playback "playback",
+    Payment "payment",
+    Messaging "messaging",
+    Loading "loading",
+    Connection "connection",
+    Crash "crash",
+    Slow "slow",
+    Access "access",
+    Error "error",
+    Other "other",
+}
+
+/// How much a phrase is worth and where it must stand; see the module's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Tier {
+    /// Outage wording beside the name.
+    A,
+    /// Failure wording in a post about the service.
+    B,
+    /// Weak words, only together with A or B.
+    C,
+}
+
+impl Tier {
+    /// The weight of a phrase of this tier (DESIGN §5).
+    pub fn weight(self) -> f64 {
+        match self {
+            Self::A => 1.0,
+            Self::B => 0.5,
+            Self::C => 0.2,
+        }
+    }
+}
+
+/// Phrases that share a tier and a symptom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhraseGroup {
+    /// Their tier.
+    pub tier: Tier,
+    /// Their symptom.
+    pub symptom: Symptom,
+    /// The phrases; a lone `*` inside one stands for up to two words.
+    pub any: Vec<String>,
+}
+
+/// The lexicon of one language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Language {
+    /// BCP 47 primary subtag: two or three lower-case letters.
+    pub language: String,
+    /// Whether the file adds to what is known of the language instead of replacing it.
+    #[serde(default)]
+    pub extend: bool,
+    /// Words that deny a phrase beginning within three words after them.
+    #[serde(default)]
+    pub negation: Vec<String>,
+    /// Phrases that say the service works again.
+    #[serde(default)]
+    pub recovery: Vec<String>,
+    /// Phrases that put the sentence in the past or make it hypothetical.
+    #[serde(default)]
+    pub not_now: Vec<String>,
+    /// Phrases whose words mean something else: a shorter phrase inside them does not count.
+    #[serde(default)]
+    pub figurative: Vec<String>,
+    /// Phrases that mark reported speech.
+    #[serde(default)]
+    pub news: Vec<String>,
+    /// What people append to a name in a hashtag: `#spotifydown`.
+    #[serde(default)]
+    pub hashtag_suffixes: Vec<String>,
+    /// The phrases that complain.
+    #[serde(default)]
+    pub phrases: Vec<PhraseGroup>,
+}
+
+/// The lexicons of all languages, ordered by language.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lexicon {
+    languages: Vec<Language>,
+}
+
+impl Lexicon {
+    /// Reads and merges lexicon files, ours first if `with_builtin`. All problems are reported, not just the first.
+    ///
+    /// # Errors
+    /// TOML errors, unknown keys, a bad language tag, a phrase that no text can match or that stands there twice.
+    pub fn load(with_builtin: bool, files: &[SourceText]) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut merged: BTreeMap<String, Language> = BTreeMap::new();
+        let builtin = LEXICON_FILES.iter().map(|&(name, text)| SourceText::builtin(name, text));
+        for source in builtin.filter(|_| with_builtin).chain(files.iter().cloned()) {
+            match toml::from_str::<Language>(&source.text) {
+                Ok(language) => {
+                    check_language(&language, &source, &mut problems);
+                    merge(&mut merged, language);
+                }
+                Err(error) => problems.push(source.toml_problem(&error)),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { languages: merged.into_values().collect() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The languages in order.
+    pub fn languages(&self) -> &[Language] {
+        &self.languages
+    }
+}
+
+fn merge(merged: &mut BTreeMap<String, Language>, language: Language) {
+    match merged.get_mut(&language.language) {
+        Some(known) if language.extend => {
+            known.negation.extend(language.negation);
+            known.recovery.extend(language.recovery);
+            known.not_now.extend(language.not_now);
+            known.figurative.extend(language.figurative);
+            known.news.extend(language.news);
+            known.hashtag_suffixes.extend(language.hashtag_suffixes);
+            known.phrases.extend(language.phrases);
+        }
+        _ => {
+            merged.insert(language.language.clone(), Language { extend: false, ..language });
+        }
+    }
+}
+
+impl Language {
+    fn marker_lists(&self) -> [(&'static str, &[String]); 6] {
+        [
+            ("negation", &self.negation),
+            ("recovery", &self.recovery),
+            ("not_now", &self.not_now),
+            ("figurative", &self.figurative),
+            ("news", &self.news),
+            ("hashtag_suffixes", &self.hashtag_suffixes),
+        ]
+    }
+}
+
+fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<Problem>) {
+    let mut report = |needle: &str, reason: String| {
+        let line = source.text.find(needle).map(|offset| source.line_of(offset));
+        problems.push(Problem { file: source.name.clone(), line, reason });
+    };
+    let tag = &language.language;
+    if !(2..=3).contains(&tag.len()) || !tag.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        report("language", format!("`language` is {tag:?}; it must be 2 or 3 lower-case letters (BCP 47)"));
+    }
+    for (key, phrases) in language.marker_lists() {
+        for phrase in phrases {
+            if let Some(fault) = phrase_fault(phrase) {
+                report(phrase, format!("`{key}` has {phrase:?}, which {fault}"));
+            }
+        }
+    }
+    let mut seen: BTreeMap<String, Tier> = BTreeMap::new();
+    for group in &language.phrases {
+        for phrase in &group.any {
+            if let Some(fault) = phrase_fault(phrase) {
+                report(phrase, format!("tier {:?} has {phrase:?}, which {fault}", group.tier));
+            } else if let Some(tier) = seen.insert(crate::phrases::folded_key(phrase), group.tier) {
+                report(
+                    phrase,
+                    format!("tier {:?} has {phrase:?}, which is never reached: tier {tier:?} has it", group.tier),
+                );
+            }
+        }
+    }
+}
+
+/// Why no text could match `phrase`, if so.
+fn phrase_fault(phrase: &str) -> Option<&'static str> {
+    let words: Vec<&str> = phrase.split_whitespace().collect();
+    if words.first() == Some(&"*") || words.last() == Some(&"*") {
+        return Some("begins or ends with `*`: a gap needs a word on either side");
+    }
+    match crate::phrases::n_words(phrase) {
+        0 => Some("no text can match: it has no word in it"),
+        n if n > crate::phrases::PHRASE_WORDS_MAX => Some("is never reached: it is longer than 24 words"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Lexicon, Vec<Problem>> {
+        Lexicon::load(false, &[SourceText::new("test.toml", text)])
+    }
+
+    #[test]
+    fn the_builtin_lexicon_has_six_languages_and_no_problem() {
+        let lexicon = Lexicon::load(true, &[]).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert!(lexicon.languages().len() >= 6, "{} languages", lexicon.languages().len());
+    }
+
+    #[test]
+    fn a_file_extends_a_language_only_when_it_says_so() {
+        let base = "language='en'\nnews=['a']\n";
+        let more = SourceText::new("b", "language='en'\nextend=true\nnews=['b']");
+        let other = SourceText::new("c", "language='en'\nnews=['c']");
+        let base = SourceText::new("a", base);
+        let extended = Lexicon::load(false, &[base.clone(), more]).expect("two good files");
+        assert_eq!(extended.languages()[0].news, ["a", "b"]);
+        let replaced = Lexicon::load(false, &[base, other]).expect("two good files");
+        assert_eq!(replaced.languages()[0].news, ["c"]);
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, line: usize, reason: &str) {
+        let problems = load(text).expect_err("the lexicon must be refused");
+        let found = problems.iter().any(|p| p.line == Some(line) && p.reason.contains(reason));
+        assert!(found, "expected {reason:?} in line {line}, got {problems:?}");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        check_refused("language='English'", 1, "BCP 47");
+        check_refused("language='en'\nnegations=['not']", 2, "unknown field");
+        check_refused("language='en'\nnegation=['...']", 2, "no text can match");
+        check_refused("language='en'\n[[phrases]]\ntier='B'\nsymptom='login'\nany=['* in']", 5, "begins or ends");
+        check_refused("language='en'\n[[phrases]]\ntier='B'\nsymptom='sadness'\nany=['x']", 4, "sadness");
+        check_refused(
+            "language='en'\n[[phrases]]\ntier='A'\nsymptom='access'\nany=['is down']\n[[phrases]]\ntier='B'\nsymptom='access'\nany=['Is Down']",
+            9,
+            "never reached",
+        );
+    }
+}

@@ -1,0 +1,349 @@
+//! Finds what a text mentions: services by any of their names, phrases of the lexicon, and the markers around them.
+//!
+//! This module only finds; [`crate::judgement`] decides. One pass over the words finds aliases, phrases, negations,
+//! context and exclusions together ([`crate::phrases`]); handles, hashtags and hosts are looked up by their kind.
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{Catalogue, ServiceIndex};
+use crate::fold::{FoldedText, WordKind};
+use crate::lexicon::{Lexicon, Symptom, Tier};
+use crate::phrases::{Hit, PhraseTrie};
+
+/// A BCP 47 primary subtag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LanguageTag([u8; 3]);
+
+impl LanguageTag {
+    /// The tag for "undetermined".
+    pub const UNDETERMINED: Self = Self(*b"und");
+    const ENGLISH: Self = Self(*b"en\0");
+
+    /// The primary subtag of a BCP 47 tag; undetermined when that is not two or three letters.
+    pub fn primary_of(tag: &str) -> Self {
+        let primary = tag.split(['-', '_']).next().unwrap_or_default().as_bytes();
+        if !(2..=3).contains(&primary.len()) || !primary.iter().all(u8::is_ascii_alphabetic) {
+            return Self::UNDETERMINED;
+        }
+        let mut letters = [0; 3];
+        letters[..primary.len()].copy_from_slice(&primary.to_ascii_lowercase());
+        Self(letters)
+    }
+
+    /// The tag as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("made of ASCII letters").trim_end_matches('\0')
+    }
+}
+
+/// One phrase of the lexicon.
+#[derive(Debug, Clone)]
+pub(crate) struct Phrase {
+    pub(crate) text: Box<str>,
+    pub(crate) language: LanguageTag,
+    pub(crate) tier: Tier,
+    pub(crate) symptom: Symptom,
+}
+
+/// What a marker says of the words around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marker {
+    Negation,
+    Recovery,
+    NotNow,
+    Figurative,
+    News,
+}
+
+/// What a phrase in the trie stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Alias(ServiceIndex),
+    Excludes(ServiceIndex),
+    /// A context phrase that any number of services may ask for; numbered, so that the cost of finding it does not
+    /// grow with them.
+    Context(u32),
+    Phrase(u32),
+    Marker(Marker, LanguageTag),
+}
+
+/// A service named in a text: words `[start, end)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mention {
+    pub(crate) service: ServiceIndex,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Named by handle, domain, own hashtag or `#Xdown`: needs no context.
+    pub(crate) certain: bool,
+    /// Named as `#Xdown`, which is a complaint by itself; the language of the suffix.
+    pub(crate) says_down: Option<LanguageTag>,
+}
+
+/// Scratch for one text, reused from text to text.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) text: FoldedText,
+    pub(crate) hits: Vec<Hit<Mark>>,
+    pub(crate) mentions: Vec<Mention>,
+    word_ids: Vec<Option<u32>>,
+}
+
+/// The compiled catalogue and lexicon.
+#[derive(Debug)]
+pub(crate) struct Index {
+    trie: PhraseTrie<Mark>,
+    phrases: Vec<Phrase>,
+    languages: Vec<LanguageTag>,
+    /// For each service the context it needs, ordered; empty when its names are not ambiguous.
+    contexts: Vec<Box<[u32]>>,
+    handles: FxHashMap<Box<str>, ServiceIndex>,
+    domains: FxHashMap<Box<str>, ServiceIndex>,
+    /// Aliases written together and hashtags, and whether the tag needs no context.
+    hashtags: FxHashMap<Box<str>, (ServiceIndex, bool)>,
+    suffixes: Vec<(Box<str>, LanguageTag)>,
+}
+
+impl Index {
+    pub(crate) fn new(catalogue: &Catalogue, lexicon: &Lexicon) -> Self {
+        let mut index = Self {
+            trie: PhraseTrie::new(),
+            phrases: Vec::new(),
+            languages: Vec::new(),
+            contexts: Vec::new(),
+            handles: FxHashMap::default(),
+            domains: FxHashMap::default(),
+            hashtags: FxHashMap::default(),
+            suffixes: Vec::new(),
+        };
+        index.add_catalogue(catalogue);
+        index.add_lexicon(lexicon);
+        index
+    }
+
+    fn add_catalogue(&mut self, catalogue: &Catalogue) {
+        let mut context_ids: FxHashMap<String, u32> = FxHashMap::default();
+        for (position, service) in catalogue.services().iter().enumerate() {
+            let index = ServiceIndex::of(position);
+            for alias in &service.aliases {
+                self.trie.insert(alias, Mark::Alias(index));
+                self.hashtags.entry(joined(alias)).or_insert((index, false));
+            }
+            for phrase in &service.exclude {
+                self.trie.insert(phrase, Mark::Excludes(index));
+            }
+            for tag in &service.hashtags {
+                self.hashtags.insert(joined(tag), (index, true));
+            }
+            for handle in &service.handles {
+                self.handles.insert(joined(handle), index);
+            }
+            for domain in &service.domains {
+                self.domains.insert(domain.to_lowercase().into(), index);
+            }
+            let mut needed = Vec::new();
+            for phrase in &service.require_any {
+                let n_known = u32::try_from(context_ids.len()).expect("far fewer than 2^32 contexts");
+                let id = *context_ids.entry(crate::phrases::folded_key(phrase)).or_insert(n_known);
+                self.trie.insert(phrase, Mark::Context(id));
+                needed.push(id);
+            }
+            needed.sort_unstable();
+            self.contexts.push(needed.into());
+        }
+    }
+
+    fn add_lexicon(&mut self, lexicon: &Lexicon) {
+        for language in lexicon.languages() {
+            let tag = LanguageTag::primary_of(&language.language);
+            self.languages.push(tag);
+            let markers = [
+                (Marker::Negation, &language.negation),
+                (Marker::Recovery, &language.recovery),
+                (Marker::NotNow, &language.not_now),
+                (Marker::Figurative, &language.figurative),
+                (Marker::News, &language.news),
+            ];
+            for (marker, phrases) in markers {
+                for phrase in phrases {
+                    self.trie.insert(phrase, Mark::Marker(marker, tag));
+                }
+            }
+            self.suffixes.extend(language.hashtag_suffixes.iter().map(|suffix| (joined(suffix), tag)));
+            for group in &language.phrases {
+                for text in &group.any {
+                    let id = u32::try_from(self.phrases.len()).expect("far fewer than 2^32 phrases");
+                    self.trie.insert(text, Mark::Phrase(id));
+                    let text = text.as_str().into();
+                    self.phrases.push(Phrase { text, language: tag, tier: group.tier, symptom: group.symptom });
+                }
+            }
+        }
+        // The longest suffix first: "#xisdown" is x, not "xis".
+        self.suffixes.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+    }
+
+    pub(crate) fn phrase(&self, id: u32) -> &Phrase {
+        &self.phrases[id as usize]
+    }
+
+    /// Whether words of `language` are looked for in a post whose language is `post_language`. A post in a language
+    /// that the lexicon lacks may be in any; English counts everywhere, since "down" is said everywhere.
+    pub(crate) fn speaks(&self, post_language: Option<LanguageTag>, language: LanguageTag) -> bool {
+        match post_language {
+            Some(post) if self.languages.contains(&post) => language == post || language == LanguageTag::ENGLISH,
+            _ => true,
+        }
+    }
+
+    /// Folds `text` and finds all hits and mentions in it.
+    pub(crate) fn scan(&self, text: &str, scan: &mut Scan) {
+        scan.text.fold(text);
+        scan.mentions.clear();
+        self.trie.find(&scan.text, &mut scan.word_ids, &mut scan.hits);
+        for hit in &scan.hits {
+            if let Mark::Alias(service) = hit.value {
+                let certain = self.contexts[service.as_usize()].is_empty();
+                scan.mentions.push(Mention { service, start: hit.start, end: hit.end, certain, says_down: None });
+            }
+        }
+        for (at, word) in scan.text.words().iter().enumerate() {
+            let letters = scan.text.letters(word);
+            let mention = |service, certain, says_down| Mention { service, start: at, end: at + 1, certain, says_down };
+            let found = match word.kind {
+                WordKind::Plain => continue,
+                WordKind::Handle => self.handles.get(letters).map(|&service| mention(service, true, None)),
+                WordKind::Host => self.service_of_host(letters).map(|service| mention(service, true, None)),
+                WordKind::Hashtag => self.service_of_hashtag(letters).map(|(s, c, d)| mention(s, c, d)),
+            };
+            scan.mentions.extend(found);
+        }
+        self.drop_doubtful(scan);
+        scan.mentions.sort_by_key(|mention| (mention.start, mention.end, mention.service));
+        scan.mentions.dedup();
+    }
+
+    /// The service of `host` or of a domain above it.
+    fn service_of_host(&self, host: &str) -> Option<ServiceIndex> {
+        let mut rest = host;
+        loop {
+            if let Some(&service) = self.domains.get(rest) {
+                return Some(service);
+            }
+            rest = rest.split_once('.')?.1;
+        }
+    }
+
+    fn service_of_hashtag(&self, tag: &str) -> Option<(ServiceIndex, bool, Option<LanguageTag>)> {
+        if let Some(&(service, certain)) = self.hashtags.get(tag) {
+            let certain = certain || self.contexts[service.as_usize()].is_empty();
+            return Some((service, certain, None));
+        }
+        self.suffixes.iter().find_map(|(suffix, language)| {
+            let stem = tag.strip_suffix(suffix.as_ref())?;
+            let &(service, _) = self.hashtags.get(stem)?;
+            Some((service, true, Some(*language)))
+        })
+    }
+
+    /// Drops mentions inside a longer name ("apple" in "apple music"), inside an excluded phrase, and ambiguous ones
+    /// without the context that they need.
+    fn drop_doubtful(&self, scan: &mut Scan) {
+        let Scan { hits, mentions, .. } = scan;
+        if mentions.is_empty() {
+            return;
+        }
+        let all = mentions.clone();
+        let covers = |start: usize, end: usize, inner: &Mention| start <= inner.start && inner.end <= end;
+        mentions.retain(|mention| {
+            let in_longer_name = all.iter().any(|other| {
+                other.service != mention.service
+                    && other.end - other.start > mention.end - mention.start
+                    && covers(other.start, other.end, mention)
+            });
+            let is_excluded = hits.iter().any(|hit| {
+                hit.value == Mark::Excludes(mention.service) && covers(hit.start, hit.end, mention)
+            });
+            let has_context = || {
+                let needed = &self.contexts[mention.service.as_usize()];
+                all.iter().any(|other| other.service == mention.service && other.certain)
+                    || hits.iter().any(|hit| matches!(hit.value, Mark::Context(id) if needed.binary_search(&id).is_ok()))
+            };
+            !in_longer_name && !is_excluded && (mention.certain || has_context())
+        });
+    }
+}
+
+/// A name as it looks written together, folded: how hashtags and handles are compared.
+fn joined(name: &str) -> Box<str> {
+    crate::phrases::folded_key(name.trim_start_matches(['@', '#'])).replace(' ', "").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::SourceText;
+
+    const CATALOGUE: &str = "
+[[service]]
+id = 'apple'
+name = 'Apple'
+aliases = ['apple']
+handles = ['AppleSupport']
+domains = ['apple.com']
+require_any = ['icloud', 'app store']
+exclude = ['apple pie']
+[[service]]
+id = 'apple-music'
+name = 'Apple Music'
+aliases = ['apple music']
+hashtags = ['am']
+";
+
+    /// Services mentioned in `text`, by id, each once.
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let catalogue = Catalogue::load(false, &[SourceText::new("c", CATALOGUE)]).expect("a good catalogue");
+        let lexicon = "language='en'\nhashtag_suffixes=['down','isdown']";
+        let lexicon = Lexicon::load(false, &[SourceText::new("l", lexicon)]).expect("a good lexicon");
+        let index = Index::new(&catalogue, &lexicon);
+        let mut scan = Scan::default();
+        index.scan(text, &mut scan);
+        let mut ids: Vec<&str> =
+            scan.mentions.iter().map(|mention| catalogue.service(mention.service).id.as_str()).collect();
+        ids.dedup();
+        assert_eq!(ids, expected, "in {text:?}");
+    }
+
+    #[test]
+    fn an_ambiguous_name_needs_context_or_a_certain_name() {
+        check("apple is bad", &[]);
+        check("apple icloud is bad", &["apple"]);
+        check("@AppleSupport is bad", &["apple"]);
+        check("see status.apple.com", &["apple"]);
+        check("#appledown", &["apple"]);
+        check("#appleisdown", &["apple"]);
+        check("#apple", &[]);
+    }
+
+    #[test]
+    fn a_longer_name_wins() {
+        check("apple music on icloud", &["apple-music"]);
+        check("#applemusic", &["apple-music"]);
+        check("#AM", &["apple-music"]);
+    }
+
+    #[test]
+    fn an_excluded_phrase_is_not_the_service() {
+        check("apple pie from the app store", &[]);
+        check("apple pie but the apple app store", &["apple"]);
+    }
+
+    #[test]
+    fn tags_keep_their_primary_subtag_only() {
+        assert_eq!(LanguageTag::primary_of("pt-BR").as_str(), "pt");
+        assert_eq!(LanguageTag::primary_of("EN_us").as_str(), "en");
+        assert_eq!(LanguageTag::primary_of("").as_str(), "und");
+        assert_eq!(LanguageTag::primary_of("klingon").as_str(), "und");
+    }
+}

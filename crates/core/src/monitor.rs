@@ -1,0 +1,418 @@
+//! One service under watch: joins its baseline, its evidence and the state of its outage, bin by bin.
+//!
+//! A bin without complaints changes nothing while there is no evidence and no outage; then [`Monitor::is_idle`] holds
+//! and the bin is not visited at all. Only the end of a chunk visits every service.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::{Baseline, ChunkShape, Expectation, GroupHours, GroupProfile};
+use crate::catalogue::ServiceIndex;
+use crate::config::Config;
+use crate::event::{Decision, EventKind, OutageEvent, Peak, Severity};
+use crate::evidence::{Bank, Clearing, Evidence, Reading, RunLengths};
+use crate::lexicon::Symptom;
+use crate::outage::{OutageState, Raise, Signal, Transition};
+use crate::tally::Tally;
+use crate::time::{Bin, BinWidth, WeekPosition};
+
+/// Severity is judged on the rate over this time, so that one crowded minute does not make an outage critical.
+const SEVERITY_SECONDS: u32 = 300;
+/// A peak is worth an update when it is this much higher than the one last told.
+const PEAK_GROWTH: f64 = 1.5;
+const HOUR_SECONDS: u32 = 3600;
+
+/// What all monitors share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) width: BinWidth,
+    pub(crate) chunk: ChunkShape,
+    run_lengths: RunLengths,
+    cooldown_bins: i64,
+    update_bins: i64,
+    outage_bins_max: i64,
+    severity_bins: i64,
+    hour_bins: i64,
+}
+
+impl Rules {
+    pub(crate) fn of(config: &Config) -> Self {
+        let width = config.bin_width;
+        Self {
+            width,
+            chunk: ChunkShape::of(width),
+            run_lengths: RunLengths::of_promise(
+                config.suspected_false_alarms_per_service_year,
+                config.started_false_alarms_per_service_year,
+                width,
+            ),
+            cooldown_bins: width.bins_covering(config.cooldown_s),
+            update_bins: width.bins_covering(config.update_interval_s),
+            outage_bins_max: width.bins_covering(config.outage_hours_max * HOUR_SECONDS),
+            severity_bins: width.bins_covering(SEVERITY_SECONDS),
+            hour_bins: width.bins_covering(HOUR_SECONDS),
+        }
+    }
+}
+
+/// What is said of a service for one bin, in the per-minute table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Assessment {
+    /// Distinct complainers.
+    pub observed: u32,
+    /// The null rate that evidence is taken against, complaints a bin.
+    pub expected: f64,
+    /// Evidence on a scale from 0 to 1; 0.5 is the *suspected* threshold.
+    pub score: f64,
+    /// Where the outage stands.
+    pub status: Status,
+}
+
+/// Where a service stands, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// No outage, and the baseline is still young.
+    Learning,
+    /// No outage.
+    Normal,
+    /// Past the lower tier.
+    Suspected,
+    /// Past the higher tier.
+    Ongoing,
+    /// The rate is back; not over yet.
+    Recovering,
+}
+
+impl Status {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Learning => "learning",
+            Self::Normal => "normal",
+            Self::Suspected => "suspected",
+            Self::Ongoing => "ongoing",
+            Self::Recovering => "recovering",
+        }
+    }
+}
+
+/// An outage under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Outage {
+    opened: Bin,
+    onset: Bin,
+    detected: Bin,
+    n_events: u32,
+    clearing: Clearing,
+    severity: Severity,
+    peak: (Bin, u32),
+    told: Told,
+}
+
+/// What the last event said, so that an update comes only on a change.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Told {
+    bin: Bin,
+    severity: Severity,
+    leading: Option<Symptom>,
+    peak: u32,
+}
+
+/// The state of one service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Monitor {
+    baseline: Baseline,
+    expectation: Expectation,
+    bank: Bank,
+    evidence: Evidence,
+    state: OutageState,
+    /// Bins of the last hour that had complaints.
+    recent: VecDeque<(Bin, u32)>,
+    tally: Tally,
+    outage: Option<Box<Outage>>,
+}
+
+impl Monitor {
+    /// A service first seen in `bin`, `n_silent_chunks` after watching began.
+    pub(crate) fn new(bin: Bin, n_silent_chunks: i64, group: &GroupHours, rules: &Rules) -> Self {
+        let baseline = Baseline::after_silence(n_silent_chunks, rules.chunk.bins_into_chunk(bin), rules.chunk);
+        let expectation = baseline.expect(group, rules.chunk);
+        Self {
+            baseline,
+            expectation,
+            bank: Bank::of(&expectation, rules.run_lengths, rules.width),
+            evidence: Evidence::none_since(bin),
+            state: OutageState::Normal,
+            recent: VecDeque::new(),
+            tally: Tally::default(),
+            outage: None,
+        }
+    }
+
+    /// Whether a bin without complaints would change nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == OutageState::Normal && self.evidence.is_zero()
+    }
+
+    /// Whether an outage is told and not over.
+    pub(crate) fn is_ongoing(&self) -> bool {
+        matches!(self.state, OutageState::Ongoing | OutageState::Recovering { .. })
+    }
+
+    /// Ends a chunk: learns from it and looks ahead to the next, for which `next` holds the group's profile.
+    pub(crate) fn end_chunk(
+        &mut self,
+        position: WeekPosition,
+        group: &mut GroupProfile,
+        rules: &Rules,
+    ) {
+        self.baseline.end_chunk(position, &self.expectation, group, rules.chunk);
+    }
+
+    /// Takes the expectation for the chunk that begins.
+    pub(crate) fn begin_chunk(&mut self, group: &GroupHours, rules: &Rules) {
+        self.expectation = self.baseline.expect(group, rules.chunk);
+        self.bank = Bank::of(&self.expectation, rules.run_lengths, rules.width);
+    }
+
+    /// Leaves `bin` out: nothing is known of it, so nothing is learned, raised or cleared.
+    pub(crate) fn skip_bin(&mut self) {
+        self.baseline.skip_bin();
+    }
+
+    /// Takes the count of `bin`; gives the event that it brings about, if any.
+    pub(crate) fn observe(
+        &mut self,
+        service: ServiceIndex,
+        bin: Bin,
+        said: &Tally,
+        rules: &Rules,
+    ) -> Option<OutageEvent> {
+        let observed = u32::try_from(said.n_complaints()).unwrap_or(u32::MAX);
+        self.remember(bin, observed, rules);
+        if self.is_idle() {
+            self.tally = Tally::default();
+        }
+        self.tally.merge(said);
+        if self.expectation.is_usable {
+            self.evidence.weigh(bin, observed, &self.bank);
+        }
+        let reading = self.reading();
+        let state_before = self.state;
+        let signal = self.signal(bin, observed, &reading, rules);
+        let (state, transition) = self.state.step(signal, rules.cooldown_bins);
+        self.state = state;
+        if state == OutageState::Normal && state_before == OutageState::Normal {
+            if observed > 0 {
+                self.baseline.gather(observed, &self.expectation, rules.chunk);
+            }
+        } else {
+            self.baseline.skip_bin();
+        }
+        self.follow_outage(bin, observed, state_before, &reading, rules);
+        let kind = match transition {
+            Some(transition) => Some(self.kind_of(transition, bin)),
+            None => self.update_is_due(bin, rules).then_some(EventKind::Updated),
+        };
+        let ended = match transition {
+            Some(Transition::Ended(since)) => Some(since.unwrap_or(bin.plus(1))),
+            Some(Transition::Retracted) => Some(signal.returned.unwrap_or(bin.plus(1))),
+            Some(Transition::Suspected | Transition::Started) | None => None,
+        };
+        let event = kind.map(|kind| self.event(service, bin, kind, ended, observed, &reading, rules));
+        if ended.is_some() {
+            self.close_outage(bin, transition == Some(Transition::Ended(None)), rules);
+        }
+        event.map(|event| OutageEvent { is_new_normal: transition == Some(Transition::Ended(None)), ..event })
+    }
+
+    /// What the table says of a bin in which `observed` people complained.
+    pub(crate) fn assess(&self, observed: u32) -> Assessment {
+        let status = match self.state {
+            OutageState::Normal if self.expectation.is_learning => Status::Learning,
+            OutageState::Normal => Status::Normal,
+            OutageState::Suspected => Status::Suspected,
+            OutageState::Ongoing => Status::Ongoing,
+            OutageState::Recovering { .. } => Status::Recovering,
+        };
+        Assessment { observed, expected: self.expectation.guarded, score: self.reading().score(), status }
+    }
+
+    fn reading(&self) -> Reading {
+        self.evidence.read(&self.bank, self.n_authors_recent())
+    }
+
+    fn n_authors_recent(&self) -> u32 {
+        self.recent.iter().fold(0u32, |sum, &(_, n)| sum.saturating_add(n))
+    }
+
+    fn remember(&mut self, bin: Bin, observed: u32, rules: &Rules) {
+        while self.recent.front().is_some_and(|&(old, _)| bin.since(old) >= rules.hour_bins) {
+            self.recent.pop_front();
+        }
+        if observed > 0 {
+            self.recent.push_back((bin, observed));
+        }
+    }
+
+    fn signal(&mut self, bin: Bin, observed: u32, reading: &Reading, rules: &Rules) -> Signal {
+        let raise = if reading.is_started() {
+            Raise::Start
+        } else if reading.is_suspected() {
+            Raise::Suspect
+        } else {
+            Raise::Quiet
+        };
+        let mut signal = Signal { bin, raise, returned: None, outlasted: false };
+        if let Some(outage) = &mut self.outage {
+            signal.outlasted = bin.since(outage.onset) > rules.outage_bins_max;
+            if matches!(self.state, OutageState::Suspected | OutageState::Ongoing) {
+                signal.returned = outage.clearing.weigh(bin, observed, &self.expectation, rules.width);
+            }
+        }
+        // While a return is being weighed the old evidence still stands high; it must not hold the outage up.
+        if signal.returned.is_some() && raise == Raise::Suspect && self.state == OutageState::Suspected {
+            signal.raise = Raise::Quiet;
+        }
+        signal
+    }
+
+    /// Keeps the record of the outage in step with a change of state.
+    fn follow_outage(
+        &mut self,
+        bin: Bin,
+        observed: u32,
+        before: OutageState,
+        reading: &Reading,
+        rules: &Rules,
+    ) {
+        match (before, self.state) {
+            (OutageState::Normal, OutageState::Suspected | OutageState::Ongoing) => {
+                self.open_outage(bin, reading, rules);
+            }
+            (OutageState::Suspected, OutageState::Ongoing) => {
+                if let Some(outage) = &mut self.outage {
+                    outage.onset = reading.onset.max(outage.onset);
+                    outage.detected = bin;
+                }
+            }
+            (OutageState::Ongoing, OutageState::Recovering { .. }) => {
+                self.evidence = Evidence::none_since(bin.plus(1));
+            }
+            (OutageState::Recovering { .. }, OutageState::Ongoing) => {
+                let strength = f64::from(observed) / self.expectation.guarded;
+                if let Some(outage) = &mut self.outage {
+                    outage.clearing = Clearing::new(bin.plus(1), strength);
+                }
+            }
+            _ => {}
+        }
+        let severity = self.severity(bin, rules);
+        if let Some(outage) = &mut self.outage {
+            outage.severity = outage.severity.max(severity);
+            if observed > outage.peak.1 {
+                outage.peak = (bin, observed);
+            }
+        }
+    }
+
+    fn open_outage(&mut self, bin: Bin, reading: &Reading, rules: &Rules) {
+        let onset = reading.onset;
+        let since_onset = self.recent.iter().filter(|&&(at, _)| at >= onset);
+        let peak = since_onset.clone().copied().fold((bin, 0), |best, now| if now.1 > best.1 { now } else { best });
+        let observed: f64 = since_onset.map(|&(_, n)| f64::from(n)).sum();
+        let n_bins = bin.since(onset) + 1;
+        let strength = observed / (self.expectation.guarded * n_bins.min(rules.hour_bins) as f64);
+        self.baseline.strike_out(n_bins, rules.chunk);
+        self.outage = Some(Box::new(Outage {
+            opened: bin,
+            onset,
+            detected: bin,
+            n_events: 0,
+            clearing: Clearing::new(bin.plus(1), strength),
+            severity: Severity::Minor,
+            peak,
+            told: Told { bin, severity: Severity::Minor, leading: None, peak: peak.1 },
+        }));
+    }
+
+    fn close_outage(&mut self, bin: Bin, is_new_normal: bool, rules: &Rules) {
+        if let Some(outage) = self.outage.take()
+            && is_new_normal
+        {
+            self.baseline.rebase(outage.clearing.strength() * self.expectation.guarded, &self.expectation, rules.chunk);
+        }
+        self.evidence = Evidence::none_since(bin.plus(1));
+        self.tally = Tally::default();
+    }
+
+    fn severity(&self, bin: Bin, rules: &Rules) -> Severity {
+        let since = bin.plus(1 - rules.severity_bins);
+        let observed: f64 =
+            self.recent.iter().rev().take_while(|&&(at, _)| at >= since).map(|&(_, n)| f64::from(n)).sum();
+        let per_minute = 60.0 / f64::from(rules.width.seconds());
+        let rate = observed / rules.severity_bins as f64 * per_minute;
+        Severity::of_rates(rate, self.expectation.guarded * per_minute)
+    }
+
+    fn kind_of(&self, transition: Transition, _bin: Bin) -> EventKind {
+        match transition {
+            Transition::Suspected => EventKind::Suspected,
+            Transition::Started => EventKind::Started,
+            Transition::Retracted => EventKind::Retracted,
+            Transition::Ended(_) => EventKind::Ended,
+        }
+    }
+
+    fn update_is_due(&self, bin: Bin, rules: &Rules) -> bool {
+        let Some(outage) = &self.outage else { return false };
+        let told = &outage.told;
+        let leading = self.tally.leading_symptom();
+        self.is_ongoing()
+            && bin.since(told.bin) >= rules.update_bins
+            && (outage.severity > told.severity
+                || (leading.is_some() && leading != told.leading)
+                || f64::from(outage.peak.1) >= PEAK_GROWTH * f64::from(told.peak))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the event is made of just these")]
+    fn event(
+        &mut self,
+        service: ServiceIndex,
+        bin: Bin,
+        kind: EventKind,
+        ended: Option<Bin>,
+        observed: u32,
+        reading: &Reading,
+        rules: &Rules,
+    ) -> OutageEvent {
+        let decision = Decision {
+            observed,
+            expected: self.expectation.guarded,
+            evidence: reading.evidence,
+            threshold: if kind == EventKind::Suspected { reading.suspected } else { reading.started },
+            n_authors_recent: self.n_authors_recent(),
+        };
+        let leading = self.tally.leading_symptom();
+        let scope = self.tally.scope();
+        let outage = self.outage.as_mut().expect("an event is of an outage, which is opened before its first event");
+        outage.n_events += 1;
+        outage.told = Told { bin, severity: outage.severity, leading, peak: outage.peak.1 };
+        OutageEvent {
+            kind,
+            service,
+            opened_at: rules.width.end_of(outage.opened),
+            sequence: outage.n_events,
+            time: rules.width.end_of(bin),
+            started_at: rules.width.start_of(outage.onset),
+            detected_at: rules.width.end_of(outage.detected),
+            ended_at: ended.map(|ended| rules.width.start_of(ended)),
+            is_new_normal: false,
+            severity: outage.severity,
+            decision,
+            peak: Peak { at: rules.width.start_of(outage.peak.0), observed: outage.peak.1 },
+            scope,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Events to bytes: CloudEvents 1.0 in structured JSON, a line each, or a line for people.
+//!
+//! Input positions and whether it was a replay are left out on purpose: an event must be the same bytes however its
+//! posts arrived (`schemas/outage-event.v1.schema.json` has the whole form).
+
+use groundswell_core::{Catalogue, ConfigHash, EventKind, EventTime, OutageEvent};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::times;
+
+/// The CloudEvents `source` of every event.
+pub const SOURCE: &str = "groundswell";
+
+/// Turns events into lines, for one configuration.
+#[derive(Debug)]
+pub struct EventEncoder<'a> {
+    catalogue: &'a Catalogue,
+    config_hash: String,
+}
+
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: String,
+    source: &'static str,
+    #[serde(rename = "type")]
+    event_type: String,
+    subject: &'a str,
+    time: String,
+    datacontenttype: &'static str,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    outage_id: String,
+    sequence: u32,
+    service: &'a str,
+    service_name: &'a str,
+    category: &'a str,
+    status: &'static str,
+    severity: &'static str,
+    started_at: String,
+    detected_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_s: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<&'static str>,
+    observed: u32,
+    expected: f64,
+    ratio: f64,
+    evidence: f64,
+    threshold: f64,
+    unique_authors: u32,
+    complaints: u64,
+    peak: PeakData,
+    symptoms: Counts<'a>,
+    languages: Counts<'a>,
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    countries: Counts<'a>,
+    depends_on: &'a [String],
+    config_hash: &'a str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct PeakData {
+    at: String,
+    observed: u32,
+}
+
+/// A JSON object of counts, in the given order.
+struct Counts<'a>(Vec<(&'a str, u64)>);
+
+impl Counts<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, n) in &self.0 {
+            map.serialize_entry(key, n)?;
+        }
+        map.end()
+    }
+}
+
+impl<'a> EventEncoder<'a> {
+    /// An encoder for events of detectors under this catalogue and configuration.
+    pub fn new(catalogue: &'a Catalogue, config_hash: ConfigHash) -> Self {
+        Self { catalogue, config_hash: config_hash.to_string() }
+    }
+
+    /// The event as one line of JSON, without a line end.
+    pub fn to_json(&self, event: &OutageEvent) -> String {
+        let service = self.catalogue.service(event.service);
+        let outage_id = outage_id(&service.id, event.opened_at);
+        let cloud_event = CloudEvent {
+            specversion: "1.0",
+            id: format!("{outage_id}-{}", event.sequence),
+            source: SOURCE,
+            event_type: format!("groundswell.outage.{}.v1", event.kind.name()),
+            subject: &service.id,
+            time: times::format(event.time),
+            datacontenttype: "application/json",
+            data: self.data(event, outage_id),
+        };
+        serde_json::to_string(&cloud_event).expect("strings and finite numbers always encode")
+    }
+
+    fn data(&self, event: &'a OutageEvent, outage_id: String) -> Data<'_> {
+        let service = self.catalogue.service(event.service);
+        let decision = &event.decision;
+        let symptoms = event.scope.symptoms.iter().map(|&(symptom, n)| (symptom.name(), n));
+        let languages = event.scope.languages.iter().map(|(language, n)| (language.as_str(), *n));
+        let countries = event.scope.countries.iter().filter_map(|(country, n)| {
+            Some((std::str::from_utf8(country).ok()?, *n))
+        });
+        Data {
+            outage_id,
+            sequence: event.sequence,
+            service: &service.id,
+            service_name: &service.name,
+            category: &service.category,
+            status: status(event.kind, event.sequence),
+            severity: event.severity.name(),
+            started_at: times::format(event.started_at),
+            detected_at: times::format(event.detected_at),
+            ended_at: event.ended_at.map(times::format),
+            duration_s: event.ended_at.map(|end| end.ms_since(event.started_at) / 1000),
+            end_reason: (event.kind == EventKind::Ended)
+                .then_some(if event.is_new_normal { "new_normal" } else { "recovered" }),
+            observed: decision.observed,
+            expected: decision.expected,
+            ratio: f64::from(decision.observed) / decision.expected,
+            evidence: decision.evidence,
+            threshold: decision.threshold,
+            unique_authors: decision.n_authors_recent,
+            complaints: event.scope.n_complaints,
+            peak: PeakData { at: times::format(event.peak.at), observed: event.peak.observed },
+            symptoms: Counts(symptoms.collect()),
+            languages: Counts(languages.collect()),
+            countries: Counts(countries.collect()),
+            depends_on: &service.depends_on,
+            config_hash: &self.config_hash,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The event as a line for people, without a line end.
+    pub fn to_text(&self, event: &OutageEvent) -> String {
+        let service = self.catalogue.service(event.service);
+        let decision = &event.decision;
+        let symptoms: Vec<&str> = event.scope.symptoms.iter().take(3).map(|&(symptom, _)| symptom.name()).collect();
+        let end = event.ended_at.map(|end| format!(", until {}", times::format(end))).unwrap_or_default();
+        format!(
+            "{}  {:<9}  {}  {}  since {}{end}  observed {} expected {:.2}  evidence {:.1}/{:.1}  {}",
+            times::format(event.time),
+            event.kind.name(),
+            service.name,
+            event.severity.name(),
+            times::format(event.started_at),
+            decision.observed,
+            decision.expected,
+            decision.evidence,
+            decision.threshold,
+            symptoms.join(", "),
+        )
+        .trim_end()
+        .to_owned()
+    }
+}
+
+/// Identifies an outage: a service has at most one at a time, so its id and the minute that raised it are enough.
+fn outage_id(service: &str, opened_at: EventTime) -> String {
+    let compact: String = times::format(opened_at).chars().filter(|&c| c != '-' && c != ':').collect();
+    format!("{service}-{compact}")
+}
+
+/// What holds after the event.
+fn status(kind: EventKind, _sequence: u32) -> &'static str {
+    match kind {
+        EventKind::Suspected => "suspected",
+        EventKind::Started | EventKind::Updated => "ongoing",
+        EventKind::Ended => "ended",
+        EventKind::Retracted => "retracted",
+    }
+}
