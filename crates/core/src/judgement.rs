@@ -1,12 +1,8 @@
 //! Decides whether a post complains, about which services, and of what.
 //!
-//! Each phrase of the lexicon that stands in the text becomes a [`Finding`] with exactly one [`Verdict`]: it counts,
-//! or a named rule sets it aside. A service gets the weight of its strongest counting phrase of tier A or B, plus 0.2
-//! for each further one of tier C; the post complains about it from a weight of 0.5. Rules are tried in the order of
-//! [`Verdict`], and the first that applies is the reason that `explain` gives.
-//!
-//! Keeping the rejected findings costs nothing on the many posts that have none, and makes the explanation the very
-//! computation that decided, not a second one that could drift from it.
+//! The phrases in the text are judged one by one ([`crate::findings`]); here they are added up. A service gets the
+//! weight of its strongest counting phrase of tier A or B, plus 0.2 for each further one of tier C; the post complains
+//! about it from a weight of 0.5. Reposts and the service's own account never complain.
 
 use std::hash::Hasher;
 
@@ -14,8 +10,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, ServiceIndex};
 use crate::lexicon::{Lexicon, Symptom, Tier};
+use crate::findings::{Finding, PhraseId, Verdict, find};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
-use crate::phrases::Hit;
 use crate::post::{Outcome, Post, TEXT_BYTES_MAX};
 use crate::time::EventTime;
 use rustc_hash::FxHashMap;
@@ -23,12 +19,6 @@ use serde::{Deserialize, Serialize};
 
 /// A post counts from this weight on (DESIGN §5).
 const WEIGHT_MIN: f64 = 0.5;
-/// A tier A phrase must stand within this many words of the name ("spotify *in germany now* is down").
-const BESIDE_WORDS_MAX: usize = 3;
-/// A negation reaches a phrase that begins within this many words after it ("not *that it is* down").
-const NEGATION_WORDS_MAX: usize = 3;
-/// Names with at most this many words between them share what is said of either ("x *and* y are down").
-const COORDINATION_WORDS_MAX: usize = 1;
 /// Texts from this many characters on are the same only if copied; short ones ("spotify down") are not.
 const LONG_TEXT_CHARS: usize = 40;
 
@@ -69,73 +59,6 @@ pub struct Complaint {
     pub language: LanguageTag,
     /// Country of the post, upper case.
     pub country: Option<[u8; 2]>,
-}
-
-/// Why a finding counts or not. The order is the order in which the rules are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It counts.
-    Counts,
-    /// Its words are part of a phrase that means something else.
-    Figurative,
-    /// It is denied.
-    Negated,
-    /// It stands beside a past or hypothetical expression.
-    NotNow,
-    /// The post reports what others say.
-    News,
-    /// The post says that the service works again.
-    Recovered,
-    /// A tier A phrase too far from the service's name.
-    TooFar,
-    /// A tier C phrase without one of tier A or B.
-    Alone,
-    /// The post names no service that it could be about.
-    NoService,
-}
-
-impl Verdict {
-    /// The stable name, as in `explain --json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Counts => "counts",
-            Self::Figurative => "figurative",
-            Self::Negated => "negated",
-            Self::NotNow => "not_now",
-            Self::News => "news",
-            Self::Recovered => "recovered",
-            Self::TooFar => "too_far",
-            Self::Alone => "alone",
-            Self::NoService => "no_service",
-        }
-    }
-}
-
-/// A phrase found in a text, and what was made of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Finding {
-    phrase: PhraseId,
-    start: usize,
-    end: usize,
-    /// The service that it is about, if any.
-    pub service: Option<ServiceIndex>,
-    /// Its weight by itself.
-    pub weight: f64,
-    /// What fails.
-    pub symptom: Symptom,
-    /// Its tier.
-    pub tier: Tier,
-    /// The language that it was found in.
-    pub language: LanguageTag,
-    /// Whether it counts, and why not.
-    pub verdict: Verdict,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum PhraseId {
-    Lexicon(u32),
-    /// `#Xdown`: name and phrase in one word.
-    Hashtag,
 }
 
 /// A service complained about, as `explain` reports it.
@@ -281,31 +204,7 @@ impl Judge {
     }
 
     fn find(&self, post: &Post<'_>, addressed: Option<ServiceIndex>, scan: &Scan, findings: &mut Vec<Finding>) {
-        let post_language = post.lang.map(LanguageTag::primary_of);
-        let context = Context { index: &self.index, scan, post_language, addressed };
-        for hit in &scan.hits {
-            if let Mark::Phrase(id) = hit.value {
-                let phrase = self.index.phrase(id);
-                if self.index.speaks(post_language, phrase.language) {
-                    context.judge_phrase(id, hit, findings);
-                }
-            }
-        }
-        for mention in &scan.mentions {
-            if let Some(language) = mention.says_down {
-                findings.push(Finding {
-                    phrase: PhraseId::Hashtag,
-                    start: mention.start,
-                    end: mention.end,
-                    service: Some(mention.service),
-                    weight: Tier::A.weight(),
-                    symptom: Symptom::Access,
-                    tier: Tier::A,
-                    language,
-                    verdict: context.set_aside(mention.start, mention.end).unwrap_or(Verdict::Counts),
-                });
-            }
-        }
+        find(&self.index, scan, post.lang.map(LanguageTag::primary_of), addressed, findings);
     }
 
     fn write_complaint(&self, post: &Post<'_>, judgement: &mut Judgement) {
@@ -354,149 +253,6 @@ impl Judge {
 fn country_code(country: &str) -> Option<[u8; 2]> {
     let letters: [u8; 2] = country.as_bytes().try_into().ok()?;
     letters.iter().all(u8::is_ascii_alphabetic).then(|| letters.map(|letter| letter.to_ascii_uppercase()))
-}
-
-/// Everything that a phrase's verdict depends on.
-struct Context<'a> {
-    index: &'a Index,
-    scan: &'a Scan,
-    post_language: Option<LanguageTag>,
-    addressed: Option<ServiceIndex>,
-}
-
-impl Context<'_> {
-    /// One finding for each service that the phrase is about, or a single one without.
-    fn judge_phrase(&self, id: u32, hit: &Hit<Mark>, findings: &mut Vec<Finding>) {
-        let phrase = self.index.phrase(id);
-        let set_aside = self.set_aside(hit.start, hit.end);
-        let mut push = |service, weight, verdict| {
-            findings.push(Finding {
-                phrase: PhraseId::Lexicon(id),
-                start: hit.start,
-                end: hit.end,
-                service,
-                weight,
-                symptom: phrase.symptom,
-                tier: phrase.tier,
-                language: phrase.language,
-                verdict,
-            });
-        };
-        if let Some(service) = self.addressed {
-            return push(Some(service), phrase.tier.weight(), set_aside.unwrap_or(Verdict::Counts));
-        }
-        let about = self.mentions_spoken_of(hit);
-        if about.is_empty() {
-            return push(None, phrase.tier.weight(), set_aside.unwrap_or(Verdict::NoService));
-        }
-        for mention in about {
-            let weight = self.weight_at(phrase.tier, hit, mention);
-            let verdict = match set_aside {
-                Some(verdict) => verdict,
-                None if weight == 0.0 => Verdict::TooFar,
-                None => Verdict::Counts,
-            };
-            push(Some(mention.service), weight, verdict);
-        }
-    }
-
-    /// A tier A phrase is worth 1 beside the name and half of that in its sentence; elsewhere it is too likely to be
-    /// about something else.
-    fn weight_at(&self, tier: Tier, hit: &Hit<Mark>, mention: &Mention) -> f64 {
-        let words = self.scan.text.words();
-        let in_one_sentence = || words[mention.start].sentence == words[hit.start].sentence;
-        match tier {
-            Tier::A if words_between(mention, hit) <= BESIDE_WORDS_MAX => Tier::A.weight(),
-            Tier::A if in_one_sentence() => Tier::B.weight(),
-            Tier::A => 0.0,
-            Tier::B | Tier::C => tier.weight(),
-        }
-    }
-
-    /// The rule that sets words `[start, end)` aside, if any.
-    fn set_aside(&self, start: usize, end: usize) -> Option<Verdict> {
-        let words = self.scan.text.words();
-        let sentence = words[start].sentence;
-        let clause = words[start].clause;
-        let mut found: Option<Verdict> = None;
-        let mut offer = |verdict: Verdict| {
-            if found.is_none_or(|earlier| (verdict as u8) < (earlier as u8)) {
-                found = Some(verdict);
-            }
-        };
-        for hit in &self.scan.hits {
-            let Mark::Marker(marker, language) = hit.value else { continue };
-            if !self.index.speaks(self.post_language, language) {
-                continue;
-            }
-            let overlaps = hit.start < end && start < hit.end;
-            let is_inside = start <= hit.start && hit.end <= end;
-            match marker {
-                // A phrase that holds the whole expression knows better: "is down for me" against "down for".
-                Marker::Figurative if overlaps && !(is_inside && end - start > hit.end - hit.start) => {
-                    offer(Verdict::Figurative);
-                }
-                Marker::Negation
-                    if hit.end <= start
-                        && start - hit.end < NEGATION_WORDS_MAX
-                        && words[hit.start].clause == clause =>
-                {
-                    offer(Verdict::Negated);
-                }
-                Marker::NotNow if words[hit.start].sentence == sentence => offer(Verdict::NotNow),
-                Marker::News if self.addressed.is_none() => offer(Verdict::News),
-                // What is said in a later sentence is newer: "it's back up. nope, down again".
-                Marker::Recovery
-                    if !is_inside && sentence <= words[hit.start].sentence && !self.is_negated(hit) =>
-                {
-                    offer(Verdict::Recovered);
-                }
-                Marker::Figurative | Marker::Negation | Marker::NotNow | Marker::News | Marker::Recovery => {}
-            }
-        }
-        found
-    }
-
-    /// Whether a recovery is denied: "not back up yet".
-    fn is_negated(&self, recovery: &Hit<Mark>) -> bool {
-        self.scan.hits.iter().any(|hit| {
-            matches!(hit.value, Mark::Marker(Marker::Negation, _))
-                && hit.end <= recovery.start
-                && recovery.start - hit.end < NEGATION_WORDS_MAX
-        })
-    }
-
-    /// The mentions that a phrase speaks of: the only service named, or else the nearest name before it in its
-    /// sentence, then the nearest after it, then the first; with the names joined to that one ("x and y").
-    fn mentions_spoken_of(&self, hit: &Hit<Mark>) -> Vec<&Mention> {
-        let mentions = &self.scan.mentions;
-        let Some(first) = mentions.first() else { return Vec::new() };
-        if mentions.iter().all(|mention| mention.service == first.service) {
-            return mentions.iter().min_by_key(|mention| words_between(mention, hit)).into_iter().collect();
-        }
-        let words = self.scan.text.words();
-        let sentence = words[hit.start].sentence;
-        let here = |mention: &&Mention| words[mention.start].sentence == sentence;
-        let before = mentions.iter().filter(here).filter(|mention| mention.start < hit.end).next_back();
-        let Some(nearest) = before.or_else(|| mentions.iter().find(here)).or(Some(first)) else {
-            return Vec::new();
-        };
-        let mut joined = vec![nearest];
-        for mention in mentions.iter().rev().filter(|mention| mention.end <= nearest.start) {
-            let next = joined.last().expect("starts with one");
-            if next.start - mention.end.min(next.start) > COORDINATION_WORDS_MAX {
-                break;
-            }
-            if joined.iter().all(|known| known.service != mention.service) {
-                joined.push(mention);
-            }
-        }
-        joined
-    }
-}
-
-fn words_between(mention: &Mention, hit: &Hit<Mark>) -> usize {
-    if mention.end <= hit.start { hit.start - mention.end } else { mention.start.saturating_sub(hit.end) }
 }
 
 /// Adds up the counting findings for each service; those of tier C count only beside one of tier A or B.
@@ -552,5 +308,183 @@ fn outcome_without_complaint(scan: &Scan, findings: &[Finding]) -> Outcome {
         Outcome::NotNow
     } else {
         Outcome::NoComplaint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::SourceText;
+
+    const CATALOGUE: &str = "
+[[service]]
+id = 'spotify'
+name = 'Spotify'
+aliases = ['spotify']
+handles = ['SpotifyCares']
+official = ['SpotifyStatus']
+[[service]]
+id = 'netflix'
+name = 'Netflix'
+aliases = ['netflix']
+[[service]]
+id = 'slack'
+name = 'Slack'
+aliases = ['slack']
+require_any = ['workspace']
+";
+    const ENGLISH: &str = "
+language = 'en'
+negation = ['not', 'isnt']
+recovery = ['back up']
+not_now = ['last week', 'if']
+figurative = ['down to']
+news = ['reports say']
+hashtag_suffixes = ['down']
+[[phrases]]
+tier = 'A'
+symptom = 'access'
+any = ['is down', 'are down', 'is * down', 'is down to lunch']
+[[phrases]]
+tier = 'B'
+symptom = 'login'
+any = ['cant log in']
+[[phrases]]
+tier = 'C'
+symptom = 'slow'
+any = ['slow']
+";
+    const GERMAN: &str = "
+language = 'de'
+[[phrases]]
+tier = 'B'
+symptom = 'access'
+any = ['geht nicht']
+";
+
+    fn judge() -> (Judge, Catalogue) {
+        let source = |text: &str| SourceText::new("test", text);
+        let catalogue = Catalogue::load(false, &[source(CATALOGUE)]).expect("a good catalogue");
+        let lexicon = Lexicon::load(false, &[source(ENGLISH), source(GERMAN)]).expect("a good lexicon");
+        (Judge::new(&catalogue, &lexicon, [7; 16]), catalogue)
+    }
+
+    fn post(text: &str) -> Post<'_> {
+        Post {
+            id: "1",
+            event_time: EventTime::MIN,
+            author: "someone",
+            text,
+            lang: None,
+            country: None,
+            is_repost: false,
+            service: None,
+        }
+    }
+
+    /// The outcome and the services complained about with weight and symptom: `complaint spotify:1:access`.
+    #[track_caller]
+    fn check_post(post: &Post<'_>, expected: &str) {
+        let (judge, catalogue) = judge();
+        let mut judgement = Judgement::default();
+        let outcome = judge.judge(post, &mut judgement);
+        let mut found = outcome.name().to_owned();
+        for accusation in judgement.accusations() {
+            let id = &catalogue.service(accusation.service).id;
+            found.push_str(&format!(" {id}:{}:{}", accusation.weight, accusation.symptom.name()));
+        }
+        assert_eq!(found, expected, "for {post:?}");
+        assert_eq!(judgement.take_complaint().is_some(), outcome == Outcome::Complaint);
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        check_post(&post(text), expected);
+    }
+
+    #[test]
+    fn strong_words_count_beside_the_name_and_half_in_its_sentence() {
+        check("Spotify is down!!", "complaint spotify:1:access");
+        check("is spotify down?", "complaint spotify:1:access");
+        check("spotify for all of us here in town is down", "complaint spotify:0.5:access");
+        check("spotify. my mood after this long day of work is down", "no_complaint");
+    }
+
+    #[test]
+    fn weak_words_count_only_beside_stronger_ones() {
+        check("spotify is slow", "no_complaint");
+        check("spotify is slow and i cant log in", "complaint spotify:0.7:login");
+    }
+
+    #[test]
+    fn denied_past_reported_and_figurative_words_do_not_complain() {
+        check("spotify not down. it isnt that spotify is down", "negated");
+        check("spotify is down last week", "not_now");
+        check("reports say spotify is down", "news");
+        check("spotify is down to earth", "no_complaint");
+        check("spotify is down to lunch", "complaint spotify:1:access");
+    }
+
+    #[test]
+    fn a_recovery_takes_back_what_was_said_before_it_but_not_after() {
+        check("spotify is back up", "recovery");
+        check("spotify is down, oh, back up", "recovery");
+        check("spotify back up. nope, spotify is down again", "complaint spotify:1:access");
+        check("spotify is down and not back up", "complaint spotify:1:access");
+    }
+
+    #[test]
+    fn each_service_answers_for_what_is_said_of_it() {
+        check("spotify is down, netflix is fine", "complaint spotify:1:access");
+        check("netflix is fine. spotify is down", "complaint spotify:1:access");
+        check("netflix and spotify are down", "complaint netflix:1:access spotify:1:access");
+        check("watching netflix since i cant log in to spotify", "complaint netflix:0.5:login");
+    }
+
+    #[test]
+    fn a_post_without_a_name_complains_only_if_it_is_addressed() {
+        check("is down", "no_service");
+        check_post(&Post { service: Some("slack"), ..post("cant log in") }, "complaint slack:0.5:login");
+        check_post(&Post { service: Some("nobody"), ..post("cant log in") }, "unknown_service");
+        check("slack is down", "no_service");
+        check("slack is down for our workspace", "complaint slack:1:access");
+        check("#slackdown", "complaint slack:1:access");
+    }
+
+    #[test]
+    fn reposts_and_the_services_own_account_do_not_complain() {
+        check_post(&Post { is_repost: true, ..post("spotify is down") }, "repost");
+        check("RT @someone spotify is down", "repost");
+        check_post(&Post { author: "SpotifyStatus", ..post("spotify is down, we are on it") }, "official");
+        check_post(&Post { author: "SpotifyStatus", ..post("netflix is down") }, "complaint netflix:1:access");
+    }
+
+    #[test]
+    fn a_post_in_a_known_language_is_read_in_that_and_in_english() {
+        check_post(&Post { lang: Some("de-AT"), ..post("spotify geht nicht") }, "complaint spotify:0.5:access");
+        check_post(&Post { lang: Some("en"), ..post("spotify geht nicht") }, "no_complaint");
+        check_post(&Post { lang: Some("de"), ..post("spotify is down") }, "complaint spotify:1:access");
+        check_post(&Post { lang: Some("xx"), ..post("spotify geht nicht") }, "complaint spotify:0.5:access");
+    }
+
+    #[test]
+    fn a_text_over_the_limit_is_not_looked_at() {
+        let long = "spotify is down ".repeat(TEXT_BYTES_MAX / 16 + 1);
+        check(&long, "too_long");
+    }
+
+    #[test]
+    fn authors_are_hashed_under_the_key_and_unknown_ones_by_their_post() {
+        let (judge, catalogue) = judge();
+        let other = Judge::new(&catalogue, &Lexicon::default(), [8; 16]);
+        assert_ne!(judge.hash(b"author", b"a"), other.hash(b"author", b"a"), "another key, another hash");
+        let mut judgement = Judgement::default();
+        let mut author_of = |post: &Post<'_>| {
+            judge.judge(post, &mut judgement);
+            judgement.take_complaint().expect("it complains").author
+        };
+        let first = author_of(&Post { author: "", id: "1", ..post("spotify is down") });
+        let second = author_of(&Post { author: "", id: "2", ..post("spotify is down") });
+        assert_ne!(first, second, "two posts without author are two authors");
     }
 }

@@ -179,8 +179,11 @@ impl Index {
                 }
             }
         }
-        // The longest suffix first: "#xisdown" is x, not "xis".
-        self.suffixes.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        // The longest suffix first: "#xisdown" is x, not "xis". Of languages that share one, English: it lent it.
+        let rank = |(suffix, language): &(Box<str>, LanguageTag)| {
+            (std::cmp::Reverse(suffix.len()), *language != LanguageTag::ENGLISH)
+        };
+        self.suffixes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
     }
 
     pub(crate) fn phrase(&self, id: u32) -> &Phrase {

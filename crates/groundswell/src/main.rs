@@ -8,8 +8,12 @@ use clap::{Parser, Subcommand};
 
 mod commands;
 mod failure;
-
-use failure::Failure;
+mod interrupt;
+mod pace;
+mod progress;
+mod replaying;
+mod settings;
+mod summary;
 
 /// Detects outages of online services from what their users post.
 #[derive(Debug, Parser)]
@@ -21,6 +25,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Replay files of posts into outage events.
+    Replay(commands::replay::Args),
+    /// Say why a text counts as a complaint or not.
+    Explain(commands::explain::Args),
+    /// Check configuration, catalogue and lexicon.
+    Check(commands::check::Args),
     /// Make a seeded stream of posts with known outages.
     Simulate(commands::simulate::Args),
 }
@@ -28,6 +38,9 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Replay(args) => commands::replay::run(args),
+        Command::Explain(args) => commands::explain::run(args),
+        Command::Check(args) => commands::check::run(args),
         Command::Simulate(args) => commands::simulate::run(args),
     };
     failure::exit_code(result)

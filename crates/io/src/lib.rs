@@ -6,6 +6,7 @@
 //! * [`merge`] takes several of them in event time.
 //! * [`decode`] turns a line into a post, or into the reason why not.
 //! * [`counts`] reads and writes tables of counts (CSV).
+//! * [`table`] writes the per-bin table.
 //! * [`encode`] turns an event into a CloudEvents line, or a line for people.
 //! * [`dead_letter`] keeps what could not be used.
 
@@ -14,5 +15,6 @@ pub mod merge;
 pub mod decode;
 pub mod times;
 pub mod counts;
+pub mod table;
 pub mod encode;
 pub mod dead_letter;

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
@@ -65,15 +67,17 @@ impl std::fmt::Debug for Lines {
 
 impl Lines {
     /// Opens a file, or standard input for `-`. Packed content is recognised by its first bytes, not by its name.
+    /// Once `stop` is raised, standard input is at its end.
     ///
     /// # Errors
     /// If the file cannot be opened or its first bytes cannot be read.
-    pub fn open(path: &Path) -> Result<Self, InputError> {
+    pub fn open(path: &Path, stop: &StopFlag) -> Result<Self, InputError> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
         let failed = |source| InputError::Open { name: name.clone(), source };
         if is_stdin {
-            return Self::of_reader(name.clone(), io::stdin(), None).map_err(failed);
+            let stdin = StoppableReader::new(io::stdin(), stop.clone());
+            return Self::of_reader(name.clone(), stdin, None).map_err(failed);
         }
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -171,6 +175,77 @@ fn read_bounded(reader: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<R
         reader.consume(n_used);
         if is_over {
             return Ok(if is_cut { ReadLine::Cut } else { ReadLine::Whole });
+        }
+    }
+}
+
+/// Tells every reader that the user wants to stop (Ctrl-C).
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Asks to stop.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether stopping was asked for.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often a reader that waits for input looks at the stop flag.
+const STOP_POLL: Duration = Duration::from_millis(50);
+/// Pieces of input that may wait between the reading thread and its consumer.
+const PIECES_MAX: usize = 4;
+
+/// A reader that can be left while it waits: a blocking read cannot be interrupted, so a thread of its own does it.
+/// The thread ends with its input or its consumer, or is left behind at exit.
+struct StoppableReader {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    current: io::Cursor<Vec<u8>>,
+    stop: StopFlag,
+}
+
+impl StoppableReader {
+    fn new(mut inner: impl Read + Send + 'static, stop: StopFlag) -> Self {
+        let (sender, pieces) = sync_channel(PIECES_MAX);
+        std::thread::spawn(move || {
+            loop {
+                let mut piece = vec![0; BUFFER_BYTES];
+                let read = inner.read(&mut piece).map(|n| {
+                    piece.truncate(n);
+                    piece
+                });
+                let is_last = read.as_ref().map_or(true, Vec::is_empty);
+                if sender.send(read).is_err() || is_last {
+                    break;
+                }
+            }
+        });
+        Self { pieces, current: io::Cursor::new(Vec::new()), stop }
+    }
+}
+
+impl Read for StoppableReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.current.read(buffer)?;
+            if n > 0 || self.stop.is_raised() {
+                return Ok(n);
+            }
+            match self.pieces.recv_timeout(STOP_POLL) {
+                Ok(piece) => {
+                    let piece = piece?;
+                    if piece.is_empty() {
+                        return Ok(0);
+                    }
+                    self.current = io::Cursor::new(piece);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+            }
         }
     }
 }

@@ -1,0 +1,256 @@
+//! The rules that make a phrase count or set it aside, one phrase at a time.
+//!
+//! Each phrase of the lexicon that stands in a text becomes a [`Finding`] with exactly one [`Verdict`]. Rules look at
+//! words, clauses and sentences around the phrase only; what a post comes to is for [`crate::judgement`] to add up.
+//! Keeping the rejected findings costs nothing on the many posts that have none, and makes an explanation the very
+//! computation that decided, not a second one that could drift from it.
+
+use crate::catalogue::ServiceIndex;
+use crate::lexicon::{Symptom, Tier};
+use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
+use crate::phrases::Hit;
+
+/// A tier A phrase must stand within this many words of the name ("spotify *in germany now* is down").
+const BESIDE_WORDS_MAX: usize = 3;
+/// A negation reaches a phrase that begins within this many words after it ("not *that it is* down").
+const NEGATION_WORDS_MAX: usize = 3;
+/// Names with at most this many words between them share what is said of either ("x *and* y are down").
+const COORDINATION_WORDS_MAX: usize = 1;
+
+/// Why a finding counts or not. The order is the order in which the rules are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts.
+    Counts,
+    /// Its words are part of a phrase that means something else.
+    Figurative,
+    /// It is denied.
+    Negated,
+    /// It stands beside a past or hypothetical expression.
+    NotNow,
+    /// The post reports what others say.
+    News,
+    /// The post says that the service works again.
+    Recovered,
+    /// A tier A phrase too far from the service's name.
+    TooFar,
+    /// A tier C phrase without one of tier A or B.
+    Alone,
+    /// The post names no service that it could be about.
+    NoService,
+}
+
+impl Verdict {
+    /// The stable name, as in `explain --json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counts => "counts",
+            Self::Figurative => "figurative",
+            Self::Negated => "negated",
+            Self::NotNow => "not_now",
+            Self::News => "news",
+            Self::Recovered => "recovered",
+            Self::TooFar => "too_far",
+            Self::Alone => "alone",
+            Self::NoService => "no_service",
+        }
+    }
+}
+
+/// A phrase found in a text, and what was made of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Finding {
+    pub(crate) phrase: PhraseId,
+    /// The service that it is about, if any.
+    pub service: Option<ServiceIndex>,
+    /// Its weight by itself.
+    pub weight: f64,
+    /// What fails.
+    pub symptom: Symptom,
+    /// Its tier.
+    pub tier: Tier,
+    /// The language that it was found in.
+    pub language: LanguageTag,
+    /// Whether it counts, and why not.
+    pub verdict: Verdict,
+}
+
+/// Which phrase was found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PhraseId {
+    Lexicon(u32),
+    /// `#Xdown`: name and phrase in one word.
+    Hashtag,
+}
+
+/// Judges every phrase that `scan` found; `addressed` is the service that the post is addressed to, if any.
+pub(crate) fn find(
+    index: &Index,
+    scan: &Scan,
+    post_language: Option<LanguageTag>,
+    addressed: Option<ServiceIndex>,
+    findings: &mut Vec<Finding>,
+) {
+    let context = Context { index, scan, post_language, addressed };
+    for hit in &scan.hits {
+        if let Mark::Phrase(id) = hit.value
+            && index.speaks(post_language, index.phrase(id).language)
+        {
+            context.judge_phrase(id, hit, findings);
+        }
+    }
+    for mention in &scan.mentions {
+        if let Some(language) = mention.says_down {
+            findings.push(Finding {
+                phrase: PhraseId::Hashtag,
+                service: Some(mention.service),
+                weight: Tier::A.weight(),
+                symptom: Symptom::Access,
+                tier: Tier::A,
+                language,
+                verdict: context.set_aside(mention.start, mention.end).unwrap_or(Verdict::Counts),
+            });
+        }
+    }
+}
+
+/// Everything that a phrase's verdict depends on.
+struct Context<'a> {
+    index: &'a Index,
+    scan: &'a Scan,
+    post_language: Option<LanguageTag>,
+    addressed: Option<ServiceIndex>,
+}
+
+impl Context<'_> {
+    /// One finding for each service that the phrase is about, or a single one without.
+    fn judge_phrase(&self, id: u32, hit: &Hit<Mark>, findings: &mut Vec<Finding>) {
+        let phrase = self.index.phrase(id);
+        let set_aside = self.set_aside(hit.start, hit.end);
+        let mut push = |service, weight, verdict| {
+            findings.push(Finding {
+                phrase: PhraseId::Lexicon(id),
+                service,
+                weight,
+                symptom: phrase.symptom,
+                tier: phrase.tier,
+                language: phrase.language,
+                verdict,
+            });
+        };
+        if let Some(service) = self.addressed {
+            return push(Some(service), phrase.tier.weight(), set_aside.unwrap_or(Verdict::Counts));
+        }
+        let about = self.mentions_spoken_of(hit);
+        if about.is_empty() {
+            return push(None, phrase.tier.weight(), set_aside.unwrap_or(Verdict::NoService));
+        }
+        for mention in about {
+            let weight = self.weight_at(phrase.tier, hit, mention);
+            let verdict = match set_aside {
+                Some(verdict) => verdict,
+                None if weight == 0.0 => Verdict::TooFar,
+                None => Verdict::Counts,
+            };
+            push(Some(mention.service), weight, verdict);
+        }
+    }
+
+    /// A tier A phrase is worth 1 beside the name and half of that in its sentence; elsewhere it is too likely to be
+    /// about something else.
+    fn weight_at(&self, tier: Tier, hit: &Hit<Mark>, mention: &Mention) -> f64 {
+        let words = self.scan.text.words();
+        let in_one_sentence = || words[mention.start].sentence == words[hit.start].sentence;
+        match tier {
+            Tier::A if words_between(mention, hit) <= BESIDE_WORDS_MAX => Tier::A.weight(),
+            Tier::A if in_one_sentence() => Tier::B.weight(),
+            Tier::A => 0.0,
+            Tier::B | Tier::C => tier.weight(),
+        }
+    }
+
+    /// The rule that sets words `[start, end)` aside, if any.
+    fn set_aside(&self, start: usize, end: usize) -> Option<Verdict> {
+        let words = self.scan.text.words();
+        let sentence = words[start].sentence;
+        let clause = words[start].clause;
+        let mut found: Option<Verdict> = None;
+        let mut offer = |verdict: Verdict| {
+            if found.is_none_or(|earlier| (verdict as u8) < (earlier as u8)) {
+                found = Some(verdict);
+            }
+        };
+        for hit in &self.scan.hits {
+            let Mark::Marker(marker, language) = hit.value else { continue };
+            if !self.index.speaks(self.post_language, language) {
+                continue;
+            }
+            let overlaps = hit.start < end && start < hit.end;
+            let is_inside = start <= hit.start && hit.end <= end;
+            match marker {
+                // A phrase that holds the whole expression knows better: "is down for me" against "down for".
+                Marker::Figurative if overlaps && !(is_inside && end - start > hit.end - hit.start) => {
+                    offer(Verdict::Figurative);
+                }
+                Marker::Negation
+                    if hit.end <= start
+                        && start - hit.end < NEGATION_WORDS_MAX
+                        && words[hit.start].clause == clause =>
+                {
+                    offer(Verdict::Negated);
+                }
+                Marker::NotNow if words[hit.start].sentence == sentence => offer(Verdict::NotNow),
+                Marker::News if self.addressed.is_none() => offer(Verdict::News),
+                // What is said in a later sentence is newer: "it's back up. nope, down again".
+                Marker::Recovery
+                    if !is_inside && sentence <= words[hit.start].sentence && !self.is_negated(hit) =>
+                {
+                    offer(Verdict::Recovered);
+                }
+                Marker::Figurative | Marker::Negation | Marker::NotNow | Marker::News | Marker::Recovery => {}
+            }
+        }
+        found
+    }
+
+    /// Whether a recovery is denied: "not back up yet".
+    fn is_negated(&self, recovery: &Hit<Mark>) -> bool {
+        self.scan.hits.iter().any(|hit| {
+            matches!(hit.value, Mark::Marker(Marker::Negation, _))
+                && hit.end <= recovery.start
+                && recovery.start - hit.end < NEGATION_WORDS_MAX
+        })
+    }
+
+    /// The mentions that a phrase speaks of: the only service named, or else the nearest name before it in its
+    /// sentence, then the nearest after it, then the first; with the names joined to that one ("x and y").
+    fn mentions_spoken_of(&self, hit: &Hit<Mark>) -> Vec<&Mention> {
+        let mentions = &self.scan.mentions;
+        let Some(first) = mentions.first() else { return Vec::new() };
+        if mentions.iter().all(|mention| mention.service == first.service) {
+            return mentions.iter().min_by_key(|mention| words_between(mention, hit)).into_iter().collect();
+        }
+        let words = self.scan.text.words();
+        let sentence = words[hit.start].sentence;
+        let here = |mention: &&Mention| words[mention.start].sentence == sentence;
+        let before = mentions.iter().filter(here).filter(|mention| mention.start < hit.end).next_back();
+        let Some(nearest) = before.or_else(|| mentions.iter().find(here)).or(Some(first)) else {
+            return Vec::new();
+        };
+        let mut joined = vec![nearest];
+        for mention in mentions.iter().rev().filter(|mention| mention.end <= nearest.start) {
+            let next = joined.last().expect("starts with one");
+            if next.start - mention.end.min(next.start) > COORDINATION_WORDS_MAX {
+                break;
+            }
+            if joined.iter().all(|known| known.service != mention.service) {
+                joined.push(mention);
+            }
+        }
+        joined
+    }
+}
+
+fn words_between(mention: &Mention, hit: &Hit<Mark>) -> usize {
+    if mention.end <= hit.start { hit.start - mention.end } else { mention.start.saturating_sub(hit.end) }
+}

@@ -1,0 +1,54 @@
+//! `groundswell check`: is the configuration, catalogue and lexicon sound?
+
+use std::io::{Write, stdout};
+
+use groundswell_core::{Judge, unreachable_entries};
+
+use crate::failure::{Outcome, usage};
+use crate::settings::SettingsArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  groundswell check                                       the built-in files
+  groundswell check --catalog mine.toml                   an entry of your own, merged with ours
+  groundswell check --lexicon sv.toml --config prod.toml
+
+Every problem is reported with its file and line: unknown keys, bad ids, names and phrases that no text can match,
+handles that two services claim, dependencies that do not exist, settings outside their range. Exit code 2 if there
+is any.";
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Checks everything and says how much there is.
+pub(crate) fn run(args: Args) -> Outcome {
+    let settings = args.settings.load()?;
+    let judge = Judge::new(&settings.catalogue, &settings.lexicon, settings.config.author_key);
+    let unreachable = unreachable_entries(&judge, &settings.catalogue, &settings.lexicon);
+    if !unreachable.is_empty() {
+        return Err(usage(anyhow::anyhow!("{}", unreachable.join("\n"))));
+    }
+    let languages: Vec<&str> =
+        settings.lexicon.languages().iter().map(|language| language.language.as_str()).collect();
+    let n_phrases: usize = settings
+        .lexicon
+        .languages()
+        .iter()
+        .flat_map(|language| &language.phrases)
+        .map(|group| group.any.len())
+        .sum();
+    writeln!(
+        stdout(),
+        "sound: {} services; {n_phrases} phrases in {} languages ({}); configuration {}",
+        settings.catalogue.services().len(),
+        languages.len(),
+        languages.join(", "),
+        settings.hash()
+    )?;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! `groundswell explain`: why does a text count as a complaint, or why not?
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use groundswell_core::{Catalogue, EventTime, Finding, Judge, Judgement, Outcome, Post};
+use groundswell_io::lines::{Line, Lines};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Outcome as Done, usage};
+use crate::interrupt;
+use crate::settings::SettingsArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  groundswell explain \"is spotify down?\"
+  groundswell explain --service spotify \"can't log in since the update\"
+  groundswell explain --json - < posts.jsonl
+
+Standard input (`-`) is read line by line: a JSON object is taken for a post, anything else for a text. With --json
+each text or post gives one line:
+  {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\"}], \"mentioned\": [service],
+   \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}]}
+`id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside.";
+
+/// Options of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Texts to explain; `-` reads them from standard input, a text or a post as JSON in each line.
+    #[arg(required = true, value_name = "TEXT")]
+    texts: Vec<String>,
+    /// Print a line of JSON for each text or post.
+    #[arg(long)]
+    json: bool,
+    /// Take plain texts as addressed to this service.
+    #[arg(long, value_name = "ID")]
+    service: Option<String>,
+    /// Take plain texts as written in this language (BCP 47).
+    #[arg(long, value_name = "TAG")]
+    lang: Option<String>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// A post as far as it matters here: only the text is needed, and no time.
+#[derive(Debug, Default, Deserialize)]
+struct LoosePost {
+    id: Option<String>,
+    text: String,
+    author: Option<String>,
+    lang: Option<String>,
+    country: Option<String>,
+    is_repost: Option<bool>,
+    service: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Explanation<'a> {
+    id: Option<&'a str>,
+    outcome: &'static str,
+    complaints: Vec<WireComplaint<'a>>,
+    mentioned: Vec<&'a str>,
+    findings: Vec<WireFinding<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireComplaint<'a> {
+    service: &'a str,
+    symptom: &'static str,
+    weight: f64,
+}
+
+#[derive(Serialize)]
+struct WireFinding<'a> {
+    phrase: &'a str,
+    service: Option<&'a str>,
+    tier: groundswell_core::Tier,
+    weight: f64,
+    symptom: &'static str,
+    language: String,
+    verdict: &'static str,
+}
+
+/// Explains each text.
+pub(crate) fn run(args: Args) -> Done {
+    let settings = args.settings.load()?;
+    if let Some(id) = &args.service
+        && settings.catalogue.index_of(id).is_none()
+    {
+        return Err(usage(anyhow::anyhow!("--service {id}: the catalogue has no such service")));
+    }
+    let judge = Judge::new(&settings.catalogue, &settings.lexicon, settings.config.author_key);
+    let mut explainer = Explainer {
+        catalogue: &settings.catalogue,
+        judge,
+        judgement: Judgement::default(),
+        args: &args,
+        out: BufWriter::new(io::stdout().lock()),
+    };
+    for text in &args.texts {
+        if text == "-" {
+            explainer.explain_stdin()?;
+        } else {
+            explainer.explain_line(text)?;
+        }
+    }
+    Ok(explainer.out.flush()?)
+}
+
+struct Explainer<'a, W: Write> {
+    catalogue: &'a Catalogue,
+    judge: Judge,
+    judgement: Judgement,
+    args: &'a Args,
+    out: W,
+}
+
+impl<W: Write> Explainer<'_, W> {
+    fn explain_stdin(&mut self) -> Done {
+        let stop = interrupt::stop_flag()?;
+        let mut lines = Lines::open(Path::new("-"), &stop).map_err(anyhow::Error::from)?;
+        while let Some(line) = lines.next_line().map_err(anyhow::Error::from)? {
+            let (Line::Whole(bytes) | Line::TooLong(bytes)) = line;
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            if !text.trim().is_empty() {
+                self.explain_line(&text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Explains a post, if the line is a JSON object, or a text.
+    fn explain_line(&mut self, line: &str) -> Done {
+        let post = if line.trim_start().starts_with('{') {
+            match serde_json::from_str::<LoosePost>(line) {
+                Ok(post) => post,
+                Err(error) => return self.report_unreadable(&error),
+            }
+        } else {
+            LoosePost {
+                text: line.to_owned(),
+                service: self.args.service.clone(),
+                lang: self.args.lang.clone(),
+                ..LoosePost::default()
+            }
+        };
+        self.explain_post(&post)
+    }
+
+    fn report_unreadable(&mut self, error: &serde_json::Error) -> Done {
+        let outcome = if error.is_data() { Outcome::BadField } else { Outcome::NotJson };
+        if self.args.json {
+            let explanation = Explanation {
+                id: None,
+                outcome: outcome.name(),
+                complaints: Vec::new(),
+                mentioned: Vec::new(),
+                findings: Vec::new(),
+            };
+            serde_json::to_writer(&mut self.out, &explanation)?;
+            writeln!(self.out)?;
+        } else {
+            writeln!(self.out, "{}: {error}\n", outcome.name())?;
+        }
+        Ok(())
+    }
+
+    fn explain_post(&mut self, loose: &LoosePost) -> Done {
+        let post = Post {
+            id: loose.id.as_deref().unwrap_or("text"),
+            event_time: EventTime::MIN,
+            author: loose.author.as_deref().unwrap_or_default(),
+            text: &loose.text,
+            lang: loose.lang.as_deref().filter(|lang| !lang.is_empty()),
+            country: loose.country.as_deref(),
+            is_repost: loose.is_repost.unwrap_or(false),
+            service: loose.service.as_deref().filter(|service| !service.is_empty()),
+        };
+        let outcome = self.judge.explain(&post, &mut self.judgement);
+        if self.args.json { self.write_json(loose.id.as_deref(), outcome) } else { self.write_text(&post, outcome) }
+    }
+
+    fn write_json(&mut self, id: Option<&str>, outcome: Outcome) -> Done {
+        let complaints = self.judgement.accusations().iter().map(|accusation| WireComplaint {
+            service: &self.catalogue.service(accusation.service).id,
+            symptom: accusation.symptom.name(),
+            weight: accusation.weight,
+        });
+        let mentioned = self.judgement.mentioned();
+        let findings = self.judgement.findings().iter();
+        let explanation = Explanation {
+            id,
+            outcome: outcome.name(),
+            complaints: complaints.collect(),
+            mentioned: mentioned.iter().map(|&index| self.catalogue.service(index).id.as_str()).collect(),
+            findings: findings.map(|finding| wire_finding(&self.judge, self.catalogue, finding)).collect(),
+        };
+        serde_json::to_writer(&mut self.out, &explanation)?;
+        Ok(writeln!(self.out)?)
+    }
+
+    fn write_text(&mut self, post: &Post<'_>, outcome: Outcome) -> Done {
+        writeln!(self.out, "{}", post.text)?;
+        writeln!(self.out, "  {}: {}", outcome.name(), outcome.meaning())?;
+        for accusation in self.judgement.accusations() {
+            writeln!(
+                self.out,
+                "  complains about {}: {} (weight {:.1}, counts from 0.5)",
+                self.catalogue.service(accusation.service).id,
+                accusation.symptom.name(),
+                accusation.weight
+            )?;
+        }
+        let mentioned = self.judgement.mentioned();
+        if !mentioned.is_empty() {
+            let ids: Vec<&str> =
+                mentioned.iter().map(|&index| self.catalogue.service(index).id.as_str()).collect();
+            writeln!(self.out, "  names {}", ids.join(", "))?;
+        }
+        for finding in self.judgement.findings() {
+            let wire = wire_finding(&self.judge, self.catalogue, finding);
+            writeln!(
+                self.out,
+                "  {:<10} {:?} {:.1} {:<10} {} \"{}\"{}",
+                wire.verdict,
+                wire.tier,
+                wire.weight,
+                wire.symptom,
+                wire.language,
+                wire.phrase,
+                wire.service.map(|id| format!(" about {id}")).unwrap_or_default()
+            )?;
+        }
+        Ok(writeln!(self.out)?)
+    }
+}
+
+fn wire_finding<'a>(judge: &'a Judge, catalogue: &'a Catalogue, finding: &Finding) -> WireFinding<'a> {
+    WireFinding {
+        phrase: judge.phrase_text(finding),
+        service: finding.service.map(|index| catalogue.service(index).id.as_str()),
+        tier: finding.tier,
+        weight: finding.weight,
+        symptom: finding.symptom.name(),
+        language: finding.language.as_str().to_owned(),
+        verdict: finding.verdict.name(),
+    }
+}

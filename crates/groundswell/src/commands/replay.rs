@@ -1,0 +1,239 @@
+//! `groundswell replay`: files of posts in, outage events out.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use groundswell_core::{Assessment, EventTime, OutageEvent, ServiceIndex};
+use groundswell_io::table::CountsWriter;
+use groundswell_io::dead_letter::{self, DeadLetter};
+use groundswell_io::decode::Rejection;
+use groundswell_io::encode::EventEncoder;
+use groundswell_io::times;
+
+use crate::failure::{Failure, Outcome, usage};
+use crate::interrupt;
+use crate::pace::{Pace, Speed};
+use crate::progress::ProgressLine;
+use crate::replaying::{self, Place, Replay, Sinks, TimeRange};
+use crate::settings::{Settings, SettingsArgs};
+use crate::summary::Summary;
+
+const EXAMPLES: &str = "\
+Examples:
+  groundswell replay posts.jsonl.zst                     events as JSON lines on stdout
+  groundswell replay a.jsonl b.jsonl.gz --format text    two files merged in event time, for reading
+  zcat posts.gz | groundswell replay -                   from standard input
+  groundswell replay posts.jsonl --catalog mine.toml     with services of your own
+  groundswell replay posts.jsonl --counts table.csv      the per-minute table behind every decision
+  groundswell replay day1.jsonl --snapshot-out s.bin     stop here, keep the state ...
+  groundswell replay day2.jsonl --snapshot-in s.bin      ... and go on from it
+
+A post is a JSON object a line: id, created_at (RFC 3339 or epoch milliseconds), text, and optionally author, lang,
+country, is_repost, service. Files may be gzip or zstd. What cannot be used is counted by reason, never fatal.";
+
+/// Options of `replay`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Files of posts, a JSON object a line, plain, gzip or zstd; `-` is standard input.
+    #[arg(required = true, value_name = "FILES")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Use posts from this time on (RFC 3339).
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: Option<EventTime>,
+    /// Use posts before this time (RFC 3339).
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    to: Option<EventTime>,
+    /// How fast to replay: `max`, or a multiple of real time such as `1x` or `60x`.
+    #[arg(long, default_value = "max", value_name = "SPEED")]
+    speed: Speed,
+    /// Form of the events on stdout.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+    /// Write the events, as JSON lines, to this file too.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Write what could not be used to this file, with the reason and where it stood.
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+    /// Write the per-minute table (CSV: timestamp, service, count, expected, score, state) to this file.
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// Go on from the state in this file.
+    #[arg(long, value_name = "FILE")]
+    snapshot_in: Option<PathBuf>,
+    /// Keep the state in this file at the end; the last minutes then stay open instead of being closed.
+    #[arg(long, value_name = "FILE")]
+    snapshot_out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// CloudEvents, a line each.
+    Json,
+    /// A line for people.
+    Text,
+}
+
+fn parse_time(text: &str) -> Result<EventTime, String> {
+    times::parse_table_time(text).ok_or_else(|| "not a time; write it like 2023-04-20T12:00:00Z".to_owned())
+}
+
+/// Replays the files.
+pub(crate) fn run(args: Args) -> Outcome {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from >= to
+    {
+        return Err(usage(anyhow!("--from {} is not before --to {}", times::format(from), times::format(to))));
+    }
+    let settings = args.settings.load()?;
+    let pipeline = match &args.snapshot_in {
+        Some(path) => settings.pipeline_from(path)?,
+        None => settings.pipeline(),
+    };
+    let stop = interrupt::stop_flag()?;
+    let mut merge = replaying::open(&args.files, &stop)?;
+    let names = (0..args.files.len()).map(|input| merge.name(input).to_owned()).collect();
+    let mut outputs = Outputs::open(&args, &settings, names)?;
+    let range = TimeRange { from: args.from, to: args.to };
+    let mut replay = Replay::new(pipeline, range, args.counts.is_some());
+    let mut pace = Pace::new(args.speed);
+    let mut progress = ProgressLine::start(merge.n_bytes_total());
+    let outcome = loop {
+        match replay.step(&mut merge, &mut outputs) {
+            Ok(Some(time)) => {
+                progress.step(time, || merge.n_bytes_read());
+                pace.wait_for(time, &stop);
+            }
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+        }
+        if stop.is_raised() {
+            break Ok(());
+        }
+    };
+    progress.finish();
+    if is_broken_pipe(&outcome) {
+        return outcome;
+    }
+    let outcome = outcome.and(finish(&mut replay, &mut outputs, args.snapshot_out.as_deref(), &settings));
+    replay.assert_totals();
+    outputs.summary.print(&mut replay, &settings.catalogue, stop.is_raised())?;
+    outcome
+}
+
+/// A reader of our stdout that has gone away wants no summary either.
+fn is_broken_pipe(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(Failure::Failed(error)) if crate::failure::is_broken_pipe(error))
+}
+
+/// Closes the last minutes, or keeps them open in a snapshot.
+fn finish(replay: &mut Replay, outputs: &mut Outputs<'_>, snapshot: Option<&Path>, settings: &Settings) -> Outcome {
+    match snapshot {
+        None => replay.finish(outputs)?,
+        Some(path) => write_whole(path, &replay.snapshot(settings.hash()))?,
+    }
+    outputs.flush()
+}
+
+/// Writes a file beside its place and moves it there, so that a full disk cannot leave half a snapshot.
+fn write_whole(path: &Path, bytes: &[u8]) -> Outcome {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
+    let result = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    Ok(result.with_context(|| format!("cannot write {}", path.display()))?)
+}
+
+/// Everything that a replay writes.
+struct Outputs<'a> {
+    encoder: EventEncoder<'a>,
+    settings: &'a Settings,
+    format: Format,
+    stdout: io::Stdout,
+    events: Option<BufWriter<File>>,
+    dead_letters: Option<BufWriter<File>>,
+    counts: Option<CountsWriter<BufWriter<File>>>,
+    input_names: Vec<String>,
+    summary: Summary,
+}
+
+fn create(path: Option<&PathBuf>) -> Result<Option<BufWriter<File>>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let file = File::create(path).with_context(|| format!("cannot create {}", path.display())).map_err(usage)?;
+    Ok(Some(BufWriter::new(file)))
+}
+
+impl<'a> Outputs<'a> {
+    fn open(args: &Args, settings: &'a Settings, input_names: Vec<String>) -> Result<Self, Failure> {
+        Ok(Self {
+            encoder: EventEncoder::new(&settings.catalogue, settings.hash()),
+            settings,
+            format: args.format,
+            stdout: io::stdout(),
+            events: create(args.events.as_ref())?,
+            dead_letters: create(args.dead_letters.as_ref())?,
+            counts: create(args.counts.as_ref())?.map(CountsWriter::new).transpose()?,
+            input_names,
+            summary: Summary::default(),
+        })
+    }
+
+    fn flush(&mut self) -> Outcome {
+        if let Some(events) = &mut self.events {
+            events.flush()?;
+        }
+        if let Some(dead_letters) = &mut self.dead_letters {
+            dead_letters.flush()?;
+        }
+        if let Some(counts) = &mut self.counts {
+            counts.flush()?;
+        }
+        Ok(self.stdout.flush()?)
+    }
+}
+
+impl Sinks for Outputs<'_> {
+    fn event(&mut self, event: &OutageEvent) -> Result<(), Failure> {
+        let json = self.encoder.to_json(event);
+        let line = match self.format {
+            Format::Json => &json,
+            Format::Text => &self.encoder.to_text(event),
+        };
+        writeln!(self.stdout, "{line}")?;
+        self.stdout.flush()?;
+        if let Some(events) = &mut self.events {
+            writeln!(events, "{json}")?;
+        }
+        self.summary.event(event);
+        Ok(())
+    }
+
+    fn row(&mut self, time: EventTime, service: ServiceIndex, row: &Assessment) -> Result<(), Failure> {
+        if let Some(counts) = &mut self.counts {
+            let id = &self.settings.catalogue.service(service).id;
+            counts.write(&times::format(time), id, &row.observed.to_string(), row)?;
+        }
+        Ok(())
+    }
+
+    fn dead_letter(&mut self, place: &Place, rejection: &Rejection, raw: Option<&[u8]>) -> Result<(), Failure> {
+        if let Some(out) = &mut self.dead_letters {
+            let input = self.input_names.get(place.input).map_or("", String::as_str);
+            let letter = DeadLetter {
+                outcome: rejection.outcome,
+                detail: &rejection.detail,
+                input,
+                line: place.line,
+                raw,
+            };
+            dead_letter::write(out, &letter)?;
+        }
+        Ok(())
+    }
+}
