@@ -95,6 +95,7 @@ pub(crate) fn find(
     for hit in &scan.hits {
         if let Mark::Phrase(id) = hit.value
             && index.speaks(post_language, index.phrase(id).language)
+            && (!index.phrase(id).ends_sentence || context.ends_sentence(hit))
         {
             context.judge_phrase(id, hit, findings);
         }
@@ -154,6 +155,11 @@ impl Context<'_> {
             };
             push(Some(mention.service), weight, verdict);
         }
+    }
+
+    fn ends_sentence(&self, hit: &Hit<Mark>) -> bool {
+        let words = self.scan.text.words();
+        words.get(hit.end).is_none_or(|next| next.sentence != words[hit.start].sentence)
     }
 
     /// A tier A phrase is worth 1 beside the name and half of that in its sentence; elsewhere it is too likely to be

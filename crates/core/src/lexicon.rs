@@ -82,7 +82,7 @@ pub struct PhraseGroup {
     pub tier: Tier,
     /// Their symptom.
     pub symptom: Symptom,
-    /// The phrases; a lone `*` inside one stands for up to two words.
+    /// The phrases; a lone `*` inside one stands for up to two words, a `?` at its end for the end of the sentence.
     pub any: Vec<String>,
 }
 

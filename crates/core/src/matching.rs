@@ -41,6 +41,8 @@ impl LanguageTag {
 #[derive(Debug, Clone)]
 pub(crate) struct Phrase {
     pub(crate) text: Box<str>,
+    /// Written with a `?` at its end: it must end its sentence.
+    pub(crate) ends_sentence: bool,
     pub(crate) language: LanguageTag,
     pub(crate) tier: Tier,
     pub(crate) symptom: Symptom,
@@ -174,8 +176,13 @@ impl Index {
                 for text in &group.any {
                     let id = u32::try_from(self.phrases.len()).expect("far fewer than 2^32 phrases");
                     self.trie.insert(text, Mark::Phrase(id));
-                    let text = text.as_str().into();
-                    self.phrases.push(Phrase { text, language: tag, tier: group.tier, symptom: group.symptom });
+                    self.phrases.push(Phrase {
+                        text: text.as_str().into(),
+                        ends_sentence: text.ends_with('?'),
+                        language: tag,
+                        tier: group.tier,
+                        symptom: group.symptom,
+                    });
                 }
             }
         }

@@ -257,9 +257,10 @@ impl Monitor {
     }
 
     fn signal(&mut self, bin: Bin, observed: u32, reading: &Reading, rules: &Rules) -> Signal {
+        let is_recovering = matches!(self.state, OutageState::Recovering { .. });
         let raise = if reading.is_started() {
             Raise::Start
-        } else if reading.is_suspected() {
+        } else if reading.is_suspected() || (is_recovering && reading.is_flaring_up()) {
             Raise::Suspect
         } else {
             Raise::Quiet

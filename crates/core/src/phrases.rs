@@ -144,7 +144,7 @@ impl<V: Copy + PartialEq> PhraseTrie<V> {
     }
 }
 
-/// The words of a phrase as they are compared, for finding the same phrase written twice.
+/// A phrase as it is compared, for finding the same one written twice: its words, gaps, and the `?` of its end.
 pub(crate) fn folded_key(phrase: &str) -> String {
     let mut folded = FoldedText::default();
     let parts = phrase.split_whitespace().map(|part| {
@@ -152,12 +152,13 @@ pub(crate) fn folded_key(phrase: &str) -> String {
         let words: Vec<&str> = folded.words().iter().map(|word| folded.letters(word)).collect();
         if part == "*" { part.to_owned() } else { words.join(" ") }
     });
-    parts.collect::<Vec<_>>().join(" ")
+    let key = parts.collect::<Vec<_>>().join(" ");
+    if phrase.ends_with('?') { key + " ?" } else { key }
 }
 
 /// How many words a phrase has, gaps left out.
 pub(crate) fn n_words(phrase: &str) -> usize {
-    folded_key(phrase).split_whitespace().filter(|&word| word != "*").count()
+    folded_key(phrase).split_whitespace().filter(|word| !matches!(*word, "*" | "?")).count()
 }
 
 #[cfg(test)]

@@ -97,16 +97,37 @@ impl Topic {
     pub(crate) fn usual_symptoms(self) -> BTreeMap<Symptom, f64> {
         use Symptom::{Access, Connection, Crash, Error, Loading, Login, Messaging, Payment, Playback, Slow};
         let shares: &[(Symptom, f64)] = match self {
-            Self::Music => &[(Access, 2.0), (Playback, 3.0), (Loading, 1.5), (Login, 1.0), (Crash, 1.5), (Slow, 0.7)],
-            Self::Video => &[(Access, 2.0), (Playback, 3.0), (Loading, 2.0), (Login, 1.0), (Error, 1.0), (Slow, 1.0)],
-            Self::Social => &[(Access, 2.5), (Loading, 3.0), (Login, 2.0), (Messaging, 1.0), (Crash, 1.5), (Slow, 1.0)],
+            Self::Music => {
+                &[(Access, 2.0), (Playback, 3.0), (Loading, 1.5), (Login, 1.0), (Crash, 1.5), (Slow, 0.7)]
+            }
+            Self::Video => {
+                &[(Access, 2.0), (Playback, 3.0), (Loading, 2.0), (Login, 1.0), (Error, 1.0), (Slow, 1.0)]
+            }
+            Self::Social => {
+                &[(Access, 2.5), (Loading, 3.0), (Login, 2.0), (Messaging, 1.0), (Crash, 1.5), (Slow, 1.0)]
+            }
             Self::Chat => &[(Access, 2.0), (Messaging, 4.0), (Connection, 2.0), (Loading, 1.0), (Login, 0.7)],
-            Self::Game => &[(Access, 2.0), (Login, 2.5), (Connection, 3.5), (Error, 1.5), (Crash, 1.5), (Slow, 1.0)],
-            Self::Work => &[(Access, 2.5), (Login, 2.0), (Connection, 2.0), (Messaging, 1.5), (Loading, 2.0), (Slow, 1.5)],
-            Self::Cloud => &[(Access, 3.0), (Error, 3.0), (Connection, 2.0), (Loading, 1.5), (Slow, 1.5), (Login, 1.0)],
+            Self::Game => {
+                &[(Access, 2.0), (Login, 2.5), (Connection, 3.5), (Error, 1.5), (Crash, 1.5), (Slow, 1.0)]
+            }
+            Self::Work => &[
+                (Access, 2.5),
+                (Login, 2.0),
+                (Connection, 2.0),
+                (Messaging, 1.5),
+                (Loading, 2.0),
+                (Slow, 1.5),
+            ],
+            Self::Cloud => {
+                &[(Access, 3.0), (Error, 3.0), (Connection, 2.0), (Loading, 1.5), (Slow, 1.5), (Login, 1.0)]
+            }
             Self::Pay => &[(Payment, 4.0), (Access, 2.0), (Login, 2.0), (Error, 1.5), (Loading, 1.0)],
-            Self::Shop => &[(Access, 2.0), (Payment, 2.5), (Loading, 2.5), (Login, 1.0), (Error, 1.0), (Slow, 1.0)],
-            Self::Ride => &[(Access, 2.0), (Payment, 2.0), (Loading, 2.0), (Crash, 1.5), (Error, 1.0), (Slow, 1.0)],
+            Self::Shop => {
+                &[(Access, 2.0), (Payment, 2.5), (Loading, 2.5), (Login, 1.0), (Error, 1.0), (Slow, 1.0)]
+            }
+            Self::Ride => {
+                &[(Access, 2.0), (Payment, 2.0), (Loading, 2.0), (Crash, 1.5), (Error, 1.0), (Slow, 1.0)]
+            }
             Self::Ai => &[(Access, 3.0), (Error, 3.0), (Login, 1.5), (Loading, 2.0), (Slow, 2.0)],
             Self::Telecom => &[(Connection, 5.0), (Access, 2.0), (Slow, 2.0), (Messaging, 1.0), (Login, 0.5)],
         };
@@ -237,7 +258,7 @@ pub(crate) struct Corpus {
 
 /// A template of a topic stands this often for each time a general one does: there are fewer of them, and people
 /// talk about songs and games more than about services.
-const TOPIC_WEIGHT: usize = 2;
+const TOPIC_WEIGHT: usize = 3;
 
 impl Corpus {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {

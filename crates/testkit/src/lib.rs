@@ -40,6 +40,6 @@ pub use incident::{Truth, TruthKind};
 pub use noise::Fault;
 pub use posts::{Post, Posts, simulate};
 pub use scenario::{
-    Course, Dependant, Echo, Noise, Onset, Outage, People, Phase, Rhythm, Scenario, ScenarioError, Service, Style,
-    Surge, SurgeTopic,
+    Course, Dependant, Echo, Noise, Onset, Outage, People, Phase, Rhythm, Scenario, ScenarioError, Service,
+    Style, Surge, SurgeTopic,
 };

@@ -146,7 +146,8 @@ pub(crate) fn invalid_utf8(dice: &mut Dice, line: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"id":"p1","created_at":"2023-04-20T12:00:00.000Z","author":"ana","text":"caído 😭"}"#;
+    const LINE: &str =
+        r#"{"id":"p1","created_at":"2023-04-20T12:00:00.000Z","author":"ana","text":"caído 😭"}"#;
 
     #[test]
     fn damaged_lines_are_what_they_are_meant_to_be() {

@@ -9,19 +9,19 @@ use crate::dice::{Dice, fnv1a};
 use crate::scenario::{People, Service};
 
 const FIRST: [&str; 72] = [
-    "maria", "jess", "tom", "lucas", "ana", "sofia", "dave", "kevin", "emma", "noah", "liam", "olivia", "mateo",
-    "camila", "juan", "pedro", "bia", "rafa", "julie", "hugo", "lena", "max", "felix", "paul", "yuki", "hana", "ken",
-    "aiko", "priya", "rahul", "ali", "fatima", "omar", "chris", "sam", "alex", "taylor", "jordan", "casey", "nina",
-    "mike", "steph", "ash", "ben", "chloe", "zoe", "eva", "leo", "dani", "vale", "gabi", "caro", "tobi", "jonas",
-    "ines", "theo", "manon", "lea", "rin", "sota", "miku", "kai", "deb", "barb", "gary", "linda", "josh", "tyler",
-    "bri", "kenzie", "marcus", "andre",
+    "maria", "jess", "tom", "lucas", "ana", "sofia", "dave", "kevin", "emma", "noah", "liam", "olivia",
+    "mateo", "camila", "juan", "pedro", "bia", "rafa", "julie", "hugo", "lena", "max", "felix", "paul",
+    "yuki", "hana", "ken", "aiko", "priya", "rahul", "ali", "fatima", "omar", "chris", "sam", "alex",
+    "taylor", "jordan", "casey", "nina", "mike", "steph", "ash", "ben", "chloe", "zoe", "eva", "leo", "dani",
+    "vale", "gabi", "caro", "tobi", "jonas", "ines", "theo", "manon", "lea", "rin", "sota", "miku", "kai",
+    "deb", "barb", "gary", "linda", "josh", "tyler", "bri", "kenzie", "marcus", "andre",
 ];
 const SECOND: [&str; 64] = [
-    "lopez", "smith", "k", "wolf", "silva", "m", "rose", "jones", "garcia", "music", "plays", "writes", "b", "moon",
-    "tanaka", "r", "muller", "dubois", "costa", "xo", "official", "dev", "codes", "runs", "reads", "photo", "santos",
-    "weber", "martin", "p", "sato", "fox", "cat", "bear", "sky", "star", "gaming", "tv", "live", "irl", "wtf",
-    "again", "online", "hq", "vibes", "beats", "coffee", "tea", "bakes", "fan", "army", "swift", "stan", "era",
-    "fc", "utd", "nyc", "ldn", "atx", "mx", "br", "jp", "ger", "paris",
+    "lopez", "smith", "k", "wolf", "silva", "m", "rose", "jones", "garcia", "music", "plays", "writes", "b",
+    "moon", "tanaka", "r", "muller", "dubois", "costa", "xo", "official", "dev", "codes", "runs", "reads",
+    "photo", "santos", "weber", "martin", "p", "sato", "fox", "cat", "bear", "sky", "star", "gaming", "tv",
+    "live", "irl", "wtf", "again", "online", "hq", "vibes", "beats", "coffee", "tea", "bakes", "fan", "army",
+    "swift", "stan", "era", "fc", "utd", "nyc", "ldn", "atx", "mx", "br", "jp", "ger", "paris",
 ];
 const FORM_COUNT: u64 = 6;
 
@@ -38,7 +38,8 @@ pub(crate) fn author(dice: &mut Dice, people: &People, service: &Service, langua
 
 /// The author of a news post.
 pub(crate) fn news_author(dice: &mut Dice) -> String {
-    const DESKS: [&str; 6] = ["newswire", "technewsdesk", "breakingwire", "dailytech", "outagewatch", "worldbrief"];
+    const DESKS: [&str; 6] =
+        ["newswire", "technewsdesk", "breakingwire", "dailytech", "outagewatch", "worldbrief"];
     format!("{}_{}", dice.pick(&DESKS), 1 + dice.below(9))
 }
 

@@ -94,7 +94,9 @@ impl<'a> Posts<'a> {
     fn new(scenario: &'a Scenario, seed: u64) -> Self {
         Self {
             scenario,
-            sources: (0..scenario.services.len()).map(|position| Source::new(scenario, position, seed)).collect(),
+            sources: (0..scenario.services.len())
+                .map(|position| Source::new(scenario, position, seed))
+                .collect(),
             // No service can have this name: ids are not empty.
             feed: Dice::new(seed, ""),
             next_minute_ms: scenario.start_ms,
@@ -132,7 +134,9 @@ impl<'a> Posts<'a> {
     /// Whether the first waiting post is surely the next: later minutes bring only later arrivals.
     fn is_settled(&self) -> bool {
         let is_last = self.next_minute_ms >= self.scenario.end_ms;
-        self.waiting.peek().map_or(is_last, |Reverse(first)| is_last || first.arrival_ms < self.next_minute_ms)
+        self.waiting
+            .peek()
+            .map_or(is_last, |Reverse(first)| is_last || first.arrival_ms < self.next_minute_ms)
     }
 
     fn write(&mut self, arrival_ms: i64, draft: Draft, fault: Option<Fault>) -> Post {
@@ -242,8 +246,9 @@ impl Record<'_> {
 }
 
 fn rfc3339(time_ms: i64, offset_hours: i8) -> String {
-    let time = jiff::Timestamp::from_millisecond(time_ms)
-        .expect("scenarios start in or after 1970 and last ten years, claims go five years back and one ahead");
+    let time = jiff::Timestamp::from_millisecond(time_ms).expect(
+        "scenarios start in or after 1970 and last ten years, claims go five years back and one ahead",
+    );
     if offset_hours == 0 {
         return format!("{time:.3}");
     }

@@ -68,8 +68,9 @@ pub(crate) struct Pulse {
 impl Pulse {
     pub(crate) fn new(service: &Service) -> Self {
         let rhythm = &service.rhythm;
-        let mut day: Vec<f64> =
-            (0..DAY_MIN).map(|minute| swing(minute as f64 / 60.0, rhythm.peak_hour, rhythm.strength)).collect();
+        let mut day: Vec<f64> = (0..DAY_MIN)
+            .map(|minute| swing(minute as f64 / 60.0, rhythm.peak_hour, rhythm.strength))
+            .collect();
         let mean = day.iter().sum::<f64>() / DAY_MIN as f64;
         day.iter_mut().for_each(|rate| *rate /= mean);
         // A week has the mean rate, however the weekend differs from the working days.

@@ -395,7 +395,9 @@ pub struct Noise {
 fn rfc3339_ms<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let text = String::deserialize(deserializer)?;
     let timestamp: jiff::Timestamp = text.parse().map_err(|error| {
-        serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time such as 2023-04-20T12:00:00Z: {error}"))
+        serde::de::Error::custom(format!(
+            "`{text}` is not an RFC 3339 time such as 2023-04-20T12:00:00Z: {error}"
+        ))
     })?;
     Ok(timestamp.as_millisecond())
 }

@@ -124,7 +124,14 @@ impl<'a> Source<'a> {
     }
 
     /// Mostly talk about the event itself, and more of everything else.
-    fn surge(&mut self, index: usize, minute_ms: i64, middle_ms: i64, activity: f64, drafts: &mut Vec<Draft>) {
+    fn surge(
+        &mut self,
+        index: usize,
+        minute_ms: i64,
+        middle_ms: i64,
+        activity: f64,
+        drafts: &mut Vec<Draft>,
+    ) {
         let wave = &self.waves[index];
         let about = match wave.about {
             SurgeTopic::Release => Kind::Release,

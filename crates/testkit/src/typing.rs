@@ -86,6 +86,9 @@ fn letters(dice: &mut Dice, mut text: String, kind: Kind, typo_share: f64) -> St
     text
 }
 
+/// What people end a sentence with when they end it at all.
+const ENDINGS: [&str; 6] = [".", ".", "...", "!", " !!", ".."];
+
 fn punctuation(dice: &mut Dice, mut text: String) -> String {
     match text.chars().next_back() {
         Some('.' | '。') if dice.chance(0.6) => {
@@ -97,7 +100,7 @@ fn punctuation(dice: &mut Dice, mut text: String) -> String {
             }
         }
         Some(letter) if letter.is_alphabetic() && dice.chance(0.14) => {
-            let ending: &str = *dice.pick(&[".", ".", "...", "!", " !!", ".."]);
+            let ending = dice.pick(&ENDINGS);
             text.push_str(ending);
         }
         _ => {}
@@ -122,7 +125,12 @@ fn is_protected(word: &str) -> bool {
 }
 
 /// Changes one word of at least so many letters, chosen at random; a text without such a word stays as it is.
-fn change_word(dice: &mut Dice, text: &mut String, letters_min: usize, change: impl Fn(&mut Dice, &str) -> String) {
+fn change_word(
+    dice: &mut Dice,
+    text: &mut String,
+    letters_min: usize,
+    change: impl Fn(&mut Dice, &str) -> String,
+) {
     let words: Vec<&str> = text.split(' ').collect();
     let fit = |word: &str| {
         !is_protected(word) && word.chars().count() >= letters_min && word.chars().all(char::is_alphabetic)
@@ -165,7 +173,8 @@ fn neighbour(dice: &mut Dice, letter: char) -> char {
     for row in ROWS {
         if let Some(place) = row.find(letter) {
             let row = row.as_bytes();
-            let beside = if place == 0 || (place + 1 < row.len() && dice.chance(0.5)) { place + 1 } else { place - 1 };
+            let beside =
+                if place == 0 || (place + 1 < row.len() && dice.chance(0.5)) { place + 1 } else { place - 1 };
             return char::from(row[beside]);
         }
     }
@@ -177,8 +186,12 @@ mod tests {
     use super::*;
 
     fn typed(text: &str, kind: Kind, seed: u64) -> String {
-        let wording =
-            Wording { text: text.to_owned(), language: Language::En, names_service: true, takes_opener: true };
+        let wording = Wording {
+            text: text.to_owned(),
+            language: Language::En,
+            names_service: true,
+            takes_opener: true,
+        };
         type_out(&mut Dice::new(seed, "typing"), wording, kind, 0.3)
     }
 

@@ -24,13 +24,38 @@ pub(crate) struct Subject<'a> {
     pub(crate) provider: Option<&'a Service>,
 }
 
+/// Share of people's posts that say a second thing: enough that a text is not known by its first half alone.
+const ASIDE_SHARE: f64 = 0.17;
+
 /// Writes one text; where a language has no text of the kind, the nearest it has, and English at last.
 pub(crate) fn compose(dice: &mut Dice, subject: Subject<'_>) -> Wording {
     let (language, template) = template(dice, subject);
     let names_service = ["{service}", "{handle}", "{tag}"].iter().any(|slot| template.contains(slot));
     let takes_opener = template.starts_with(|first: char| first == '{' || first.is_lowercase());
-    let text = fill(dice, template, Subject { language, ..subject });
+    let subject = Subject { language, ..subject };
+    let mut text = fill(dice, template, subject);
+    if dice.chance(ASIDE_SHARE) {
+        add_aside(dice, &mut text, subject);
+    }
     Wording { text, language, names_service, takes_opener }
+}
+
+/// A second sentence about the person's own day or trouble; accounts of record have none.
+fn add_aside(dice: &mut Dice, text: &mut String, subject: Subject<'_>) {
+    let slot = match subject.kind {
+        Kind::News | Kind::NewsFixed | Kind::Official | Kind::OfficialFixed => return,
+        kind if kind.is_complaint() => "aside",
+        _ => "aside_light",
+    };
+    let list = Corpus::of(subject.language).slot(slot);
+    if list.is_empty() {
+        return;
+    }
+    let aside = dice.pick(list).as_str();
+    let aside = fill(dice, aside, subject);
+    let stop = if text.ends_with(['?', '!', '.', '？']) { "" } else { "." };
+    let (stop, space) = if subject.language == Language::Ja { ("。", "") } else { (stop, " ") };
+    *text = format!("{text}{stop}{space}{aside}");
 }
 
 fn template(dice: &mut Dice, subject: Subject<'_>) -> (Language, &'static str) {

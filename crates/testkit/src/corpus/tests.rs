@@ -19,13 +19,17 @@ const SYMPTOMS: [Symptom; 10] = [
 
 fn distinct(language: Language, wanted: impl Fn(Kind) -> bool) -> BTreeSet<&'static str> {
     let templates = Corpus::of(language).templates.iter();
-    templates.filter(|((kind, _), _)| wanted(*kind)).flat_map(|(_, list)| list.iter().map(String::as_str)).collect()
+    templates
+        .filter(|((kind, _), _)| wanted(*kind))
+        .flat_map(|(_, list)| list.iter().map(String::as_str))
+        .collect()
 }
 
 #[test]
 fn english_has_at_least_25_complaints_of_every_symptom() {
     for symptom in SYMPTOMS {
-        let n = distinct(Language::En, |k| k == Kind::Complaint(symptom) || k == Kind::Oblique(symptom)).len();
+        let n =
+            distinct(Language::En, |k| k == Kind::Complaint(symptom) || k == Kind::Oblique(symptom)).len();
         assert!(n >= 25, "{symptom:?}: {n}");
     }
 }
@@ -75,7 +79,8 @@ fn english_has_a_text_of_every_kind_for_every_topic() {
 fn every_slot_of_every_template_can_be_filled() {
     const BUILT_IN: [&str; 5] = ["service", "provider", "handle", "tag", "n"];
     for language in LANGUAGES {
-        for template in distinct(language, |_| true) {
+        let asides = ["aside", "aside_light"].into_iter().flat_map(|slot| Corpus::of(language).slot(slot));
+        for template in distinct(language, |_| true).into_iter().chain(asides.map(String::as_str)) {
             for slot in template.split('{').skip(1) {
                 let (slot, _) = slot.split_once('}').unwrap_or_else(|| panic!("unclosed slot: {template}"));
                 let lists = [Corpus::of(language).slot(slot), Corpus::of(Language::En).slot(slot)];

@@ -42,11 +42,19 @@ fn what_cannot_be_simulated_is_refused_by_name() {
     check_refused("duration_min = 60", "duration_min = 0", "outage[0].duration_min");
     check_refused("start = \"2024-05-14T00", "start = \"14 May 2024\" # ", "RFC 3339");
     check_refused("end = \"2024-05-15", "end = \"2024-05-13", "end is");
-    check_refused("service = \"spotify\"", "service = \"spotty\"", "spotty, expected the id of a [[service]]");
+    check_refused(
+        "service = \"spotify\"",
+        "service = \"spotty\"",
+        "spotty, expected the id of a [[service]]",
+    );
     check_refused("T12:00:00Z", "T25:00:00Z", "RFC 3339");
     check_refused("start = \"2024-05-14T12", "start = \"2024-05-17T12", "between start and end");
     check_refused("topic = \"music\"", "topic = \"musik\"", "musik");
-    check_refused("complaints_per_hour = 12", "complaints_per_hour = -1", "service spotify: complaints_per_hour");
+    check_refused(
+        "complaints_per_hour = 12",
+        "complaints_per_hour = -1",
+        "service spotify: complaints_per_hour",
+    );
     check_refused("names = [\"Spotify\"]", "names = []", "names");
 }
 
