@@ -8,7 +8,7 @@
 //!   one has its own after a week or two, and how little is known of an hour is known too.
 //! * **Drift**: the ratio of counts one to three hours old to what was expected of them, shrunk towards 1 and only
 //!   upwards. Until the profile is learned this is what keeps a morning's rise from looking like an outage.
-//! * **Guard**: evidence is taken against the 0.9-quantile of what the rate may be, not its mean: a true rate 25 %
+//! * **Guard**: evidence is taken against the 0.9-quantile of what the rate may be (0.99 while learning), not its mean: a true rate 25 %
 //!   above the assumed one would turn one false alarm a year into one every other day (METHODS §2).
 //!
 //! Counts are gathered in chunks of a quarter of an hour and learned two hours late, so that an outage is found and
@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::ServiceIndex;
 use crate::time::{Bin, BinWidth, WeekPosition};
 
 /// Length of a chunk, seconds. Shorter and the drift is noise, longer and the profile moves within a chunk.
@@ -68,8 +69,11 @@ const RESIDUAL_ORDINARY: f64 = 2.58;
 const BINS_MIN: f64 = 10.0;
 /// Effective complaints after which a baseline counts as learned, if it is a day old.
 const LEARNED_COMPLAINTS: f64 = 200.0;
-/// 0.9-quantile of the standard normal distribution.
+/// 0.9-quantile of the standard normal distribution: the guard of a learned baseline (METHODS §3).
 const NORMAL_QUANTILE_90: f64 = 1.281_551_565_5;
+/// Its 0.99-quantile: the guard of one that is learning. Of thirty services that begin at once three would exceed
+/// their 0.9-quantile, and each of those could be an alarm in its first days.
+const NORMAL_QUANTILE_99: f64 = 2.326_347_874;
 
 const HOURS_PER_WEEK: usize = 168;
 const HOURS_PER_DAY: usize = 24;
@@ -82,7 +86,7 @@ pub(crate) struct Expectation {
     steady: f64,
     /// Best estimate of the rate, complaints a bin: `steady` × drift.
     pub(crate) mean: f64,
-    /// Its 0.9-quantile: the null rate that evidence is taken against.
+    /// Its upper quantile: the null rate that evidence is taken against.
     pub(crate) guarded: f64,
     /// 1/r: variance = mean + mean² × this.
     pub(crate) inverse_size: f64,
@@ -117,9 +121,9 @@ impl ChunkShape {
         libm::exp2(-self.seconds() / (half_life_days * SECONDS_PER_DAY))
     }
 
-    /// How many bins of its chunk lie before `bin`.
-    pub(crate) fn bins_into_chunk(self, bin: Bin) -> i64 {
-        bin.modulo(self.bins)
+    /// How many bins of the service's chunk lie before `bin`.
+    pub(crate) fn bins_into_chunk(self, bin: Bin, service: ServiceIndex) -> i64 {
+        bin.plus(i64::from(service.0)).modulo(self.bins)
     }
 
     pub(crate) fn rate_min(self) -> f64 {
@@ -212,21 +216,22 @@ pub(crate) struct GroupHours {
     neighbour_share: f64,
 }
 
-/// The counts of one chunk, weighted.
+/// The counts of one chunk, weighted. Single precision: a service keeps a dozen of these, and counts of one chunk need
+/// no more than its 24 bits.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Chunk {
     hour: u8,
     /// Weighted sum of counts.
-    observed: f64,
+    observed: f32,
     /// Weighted sum of y(y − 1), whose mean is mean² × (1 + 1/r).
-    pairs: f64,
+    pairs: f32,
     /// Bins that count, in whole and in part.
-    exposure: f64,
+    exposure: f32,
     /// Rate that was expected, a bin, without and with drift.
-    steady: f64,
-    mean: f64,
+    steady: f32,
+    mean: f32,
     /// Share of that rate that the profile made, to be taken out of the level's exposure.
-    profile: f64,
+    profile: f32,
 }
 
 /// The learned state of one service.
@@ -258,7 +263,7 @@ impl Baseline {
             bins_learned: 0.0,
             age_chunks: 0,
             gathering: Chunk::default(),
-            kept: VecDeque::with_capacity(KEPT_CHUNKS),
+            kept: VecDeque::new(),
             n_learned: 0,
         }
     }
@@ -266,7 +271,7 @@ impl Baseline {
     /// The baseline of a service that was silent for `n_chunks` and the first `n_bins` of the next.
     pub(crate) fn after_silence(n_chunks: i64, n_bins: i64, shape: ChunkShape) -> Self {
         let mut baseline = Self::new();
-        baseline.gathering.exposure = -(n_bins as f64);
+        baseline.gathering.exposure = -(n_bins as f32);
         if n_chunks > 0 {
             // The sum of a geometric series: what that many silent chunks would have left, had each been learned.
             let kept = shape.kept_share(HALF_LIFE_DAYS);
@@ -283,9 +288,9 @@ impl Baseline {
     pub(crate) fn gather(&mut self, observed: u32, expectation: &Expectation, shape: ChunkShape) {
         let y = f64::from(observed);
         let weight = if expectation.is_usable { bin_weight(y, expectation, shape) } else { 1.0 };
-        self.gathering.observed += weight * y;
-        self.gathering.pairs += weight * y * (y - 1.0);
-        self.gathering.exposure -= 1.0 - weight;
+        self.gathering.observed += (weight * y) as f32;
+        self.gathering.pairs += (weight * y * (y - 1.0)) as f32;
+        self.gathering.exposure -= (1.0 - weight) as f32;
     }
 
     /// Leaves a bin out, as if it had not been.
@@ -295,7 +300,7 @@ impl Baseline {
 
     /// Strikes out the `n_bins` before now, which turned out to belong to an outage.
     pub(crate) fn strike_out(&mut self, n_bins: i64, shape: ChunkShape) {
-        self.gathering = Chunk { exposure: -shape.bins_f64(), ..Chunk::default() };
+        self.gathering = Chunk { exposure: -shape.bins_f64() as f32, ..Chunk::default() };
         let n_chunks = usize::try_from(n_bins / shape.bins + 1).unwrap_or(usize::MAX);
         for chunk in self.kept.iter_mut().skip(self.n_learned).rev().take(n_chunks) {
             *chunk = Chunk { hour: chunk.hour, ..Chunk::default() };
@@ -312,10 +317,10 @@ impl Baseline {
     ) {
         let mut chunk = std::mem::take(&mut self.gathering);
         chunk.hour = u8::try_from(position.hour).expect("168 hours fit");
-        chunk.exposure = (chunk.exposure + shape.bins_f64()).max(0.0);
-        chunk.steady = expectation.steady;
-        chunk.mean = expectation.mean;
-        chunk.profile = self.own_hour(position.hour, group.hour(position.hour)).mean;
+        chunk.exposure = (chunk.exposure + shape.bins_f64() as f32).max(0.0);
+        chunk.steady = expectation.steady as f32;
+        chunk.mean = expectation.mean as f32;
+        chunk.profile = self.own_hour(position.hour, group.hour(position.hour)).mean as f32;
         self.age_chunks = self.age_chunks.saturating_add(1);
         self.kept.push_back(chunk);
         // A young baseline cannot afford the whole lag.
@@ -336,19 +341,20 @@ impl Baseline {
             return;
         }
         let hour = usize::from(chunk.hour);
+        let (observed, exposure) = (f64::from(chunk.observed), f64::from(chunk.exposure));
         let level = self.level();
         let kept = shape.kept_share(HALF_LIFE_DAYS);
-        self.complaints = self.complaints * kept + chunk.observed;
-        self.exposure = self.exposure * kept + chunk.profile * chunk.exposure;
-        let expected_pairs = chunk.exposure * chunk.mean * chunk.mean;
-        self.pairs = self.pairs * kept + chunk.pairs;
-        self.squares = self.squares * kept + expected_pairs;
-        self.bins_learned = self.bins_learned * kept + chunk.exposure;
+        self.complaints = self.complaints * kept + observed;
+        self.exposure = self.exposure * kept + f64::from(chunk.profile) * exposure;
+        let mean = f64::from(chunk.mean);
+        self.pairs = self.pairs * kept + f64::from(chunk.pairs);
+        self.squares = self.squares * kept + exposure * mean * mean;
+        self.bins_learned = self.bins_learned * kept + exposure;
         if self.age_chunks > 1 {
-            let visits = chunk.exposure * shape.bin_seconds / 3600.0;
-            let expected = level.max(shape.rate_min()) * chunk.exposure;
-            self.sums.add(hour, chunk.observed, expected, visits);
-            group.sums.add(hour, chunk.observed, expected, visits);
+            let visits = exposure * shape.bin_seconds / 3600.0;
+            let expected = level.max(shape.rate_min()) * exposure;
+            self.sums.add(hour, observed, expected, visits);
+            group.sums.add(hour, observed, expected, visits);
         }
     }
 
@@ -390,13 +396,15 @@ impl Baseline {
         let level_variance = 1.0 / self.shape() + CHUNK_VARIANCE / (n_chunks + 1.0);
         let is_day_old = f64::from(self.age_chunks) * shape.seconds() >= SECONDS_PER_DAY;
         let is_week_old = f64::from(self.age_chunks) * shape.seconds() >= 7.0 * SECONDS_PER_DAY;
+        let is_learning = !(is_week_old || (is_day_old && self.complaints >= LEARNED_COMPLAINTS));
+        let quantile = if is_learning { NORMAL_QUANTILE_99 } else { NORMAL_QUANTILE_90 };
         Expectation {
             steady,
             mean,
-            guarded: mean * gamma_quantile_90(1.0 / (level_variance + profile_variance)),
+            guarded: mean * gamma_quantile(1.0 / (level_variance + profile_variance), quantile),
             inverse_size: self.inverse_size(mean),
             is_usable: self.bins_learned >= BINS_MIN,
-            is_learning: !(is_week_old || (is_day_old && self.complaints >= LEARNED_COMPLAINTS)),
+            is_learning,
         }
     }
 
@@ -404,7 +412,7 @@ impl Baseline {
     fn drift(&self, profile_variance: f64) -> f64 {
         let n_old = self.kept.len().saturating_sub(DRIFT_SKIPS_CHUNKS.min(self.age_chunks as usize / 2));
         let sums = self.kept.iter().take(n_old).fold((0.0, 0.0), |(observed, expected), chunk| {
-            (observed + chunk.observed, expected + chunk.steady * chunk.exposure)
+            (observed + f64::from(chunk.observed), expected + f64::from(chunk.steady * chunk.exposure))
         });
         let share = 1.0 / (1.0 + sums.1 * VISIT_VARIANCE);
         let steady = Ratio { mean: 1.0, variance: 0.0 };
@@ -442,10 +450,10 @@ fn anscombe_residual(y: f64, mean: f64) -> f64 {
     1.5 * (two_thirds(y) - two_thirds(mean)) / libm::sqrt(libm::cbrt(mean))
 }
 
-/// The 0.9-quantile of a Gamma distribution with mean 1 and this shape (Wilson & Hilferty 1931); error below 2 % for
-/// shapes from 0.5.
-fn gamma_quantile_90(shape: f64) -> f64 {
-    let root = 1.0 - 1.0 / (9.0 * shape) + NORMAL_QUANTILE_90 / (3.0 * libm::sqrt(shape));
+/// A quantile of a Gamma distribution with mean 1 and this shape, from that of the standard normal distribution
+/// (Wilson & Hilferty 1931); its error is below 3 % for shapes from 0.5.
+fn gamma_quantile(shape: f64, normal_quantile: f64) -> f64 {
+    let root = 1.0 - 1.0 / (9.0 * shape) + normal_quantile / (3.0 * libm::sqrt(shape));
     root * root * root
 }
 
@@ -453,12 +461,21 @@ fn gamma_quantile_90(shape: f64) -> f64 {
 mod tests {
     use super::*;
 
+    const QUANTILES: [(f64, f64, f64); 4] = [
+        (0.5, 2.705_543, 6.634_897),
+        (1.0, 2.302_585, 4.605_170),
+        (4.0, 1.670_196, 2.511_279),
+        (25.0, 1.263_342, 1.523_078),
+    ];
+
     #[test]
     fn gamma_quantiles_are_close_to_exact_ones() {
-        // scipy.stats.gamma.ppf(0.9, a) / a
-        for (shape, exact) in [(0.5, 2.705_543), (1.0, 2.302_585), (4.0, 1.670_193), (25.0, 1.263_306)] {
-            let ours = gamma_quantile_90(shape);
-            assert!((ours / exact - 1.0).abs() < 0.03, "shape {shape}: {ours} against {exact}");
+        // scipy.stats.gamma.ppf([0.9, 0.99], a) / a
+        for (shape, exact_90, exact_99) in QUANTILES {
+            let (ours_90, ours_99) =
+                (gamma_quantile(shape, NORMAL_QUANTILE_90), gamma_quantile(shape, NORMAL_QUANTILE_99));
+            assert!((ours_90 / exact_90 - 1.0).abs() < 0.03, "shape {shape}: {ours_90} against {exact_90}");
+            assert!((ours_99 / exact_99 - 1.0).abs() < 0.03, "shape {shape}: {ours_99} against {exact_99}");
         }
     }
 

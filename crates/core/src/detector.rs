@@ -288,7 +288,7 @@ impl Detector {
             closed.outcomes.iter().for_each(|&outcome| self.state.outcomes.record(outcome));
             for &service in closed.counts.keys() {
                 if !self.state.monitors.contains_key(&service) {
-                    let n_silent = self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin));
+                    let n_silent = self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin, service));
                     self.add_monitor(service, bin, n_silent);
                 }
             }
@@ -298,15 +298,15 @@ impl Detector {
         }
     }
 
-    fn n_chunks_between(&self, first: Bin, last: Bin) -> i64 {
+    fn n_chunks_between(&self, first: Bin, last: Bin, service: ServiceIndex) -> i64 {
         let chunk = self.rules.chunk;
-        let start = |bin: Bin| bin.plus(-chunk.bins_into_chunk(bin));
+        let start = |bin: Bin| bin.plus(-chunk.bins_into_chunk(bin, service));
         start(last).since(start(first)) / chunk.bins
     }
 
     fn add_monitor(&mut self, service: ServiceIndex, bin: Bin, n_silent_chunks: i64) {
         let group = self.state.group.at(week_position(self.rules.width.start_of(bin)));
-        self.state.monitors.insert(service, Monitor::new(bin, n_silent_chunks, &group, &self.rules));
+        self.state.monitors.insert(service, Monitor::new(service, bin, n_silent_chunks, &group, &self.rules));
     }
 
     /// Takes `bin` for every service that was complained about or is not idle.
@@ -340,21 +340,22 @@ impl Detector {
         }
     }
 
+    /// Ends `bin`, and with it the chunk of some services: their chunks are staggered, so that no single bin has to
+    /// learn for all of them.
     fn end_bin(&mut self, bin: Bin) {
         let next = bin.plus(1);
         self.state.next_bin = Some(next);
         self.state.n_bins_closed += 1;
         let chunk = self.rules.chunk;
-        if chunk.bins_into_chunk(next) != 0 {
-            return;
-        }
         let middle = |bin: Bin| week_position(self.rules.width.start_of(bin.plus(chunk.bins / 2)));
         let ended = middle(next.plus(-chunk.bins));
-        for monitor in self.state.monitors.values_mut() {
-            monitor.end_chunk(ended, &mut self.state.group, &self.rules);
+        let state = &mut self.state;
+        let ends_now = |service: ServiceIndex| chunk.bins_into_chunk(next, service) == 0;
+        for (_, monitor) in state.monitors.iter_mut().filter(|(service, _)| ends_now(**service)) {
+            monitor.end_chunk(ended, &mut state.group, &self.rules);
         }
-        let group = self.state.group.at(middle(next));
-        for monitor in self.state.monitors.values_mut() {
+        let group = state.group.at(middle(next));
+        for (_, monitor) in state.monitors.iter_mut().filter(|(service, _)| ends_now(**service)) {
             monitor.begin_chunk(&group, &self.rules);
         }
     }

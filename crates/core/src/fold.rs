@@ -119,7 +119,7 @@ impl FoldedText {
     /// its words and then itself as a host.
     fn word_from(&mut self, text: &str, at: usize) -> usize {
         let start = self.letters.len();
-        let mut end = self.letters_from(text, at, is_word_char);
+        let mut end = self.letters_from(text, at, false);
         if text[end..].starts_with("://") && matches!(&self.letters[start..], "http" | "https") {
             self.letters.truncate(start);
             return self.link_from(text, end + 3);
@@ -134,7 +134,7 @@ impl FoldedText {
         }
         while joined(end) {
             let start = self.letters.len();
-            end = self.letters_from(text, end + 1, is_word_char);
+            end = self.letters_from(text, end + 1, false);
             self.push_word(start, WordKind::Plain);
         }
         let start = self.letters.len();
@@ -162,33 +162,40 @@ impl FoldedText {
     /// Takes `@name` or `#tag` at byte `at`; a sign with nothing behind it is skipped.
     fn tagged_from(&mut self, text: &str, at: usize, kind: WordKind) -> usize {
         let start = self.letters.len();
-        let end = self.letters_from(text, at + 1, |c| c == '_' || is_word_char(c) || is_unspaced(c));
+        let end = self.letters_from(text, at + 1, true);
         if end > at + 1 && self.letters.len() > start {
             self.push_word(start, kind);
         }
         end
     }
 
-    /// Folds characters from byte `at` on while `belongs` holds; returns the byte after the last one.
-    fn letters_from(&mut self, text: &str, at: usize, belongs: impl Fn(char) -> bool) -> usize {
+    /// Folds characters from byte `at` on while they belong to a word, or to a name, which may have underscores and
+    /// characters of unspaced scripts too; returns the byte after the last one.
+    fn letters_from(&mut self, text: &str, at: usize, is_name: bool) -> usize {
         let bytes = text.as_bytes();
         let mut end = at;
-        while let Some(&byte) = bytes.get(end) {
-            if byte.is_ascii_alphanumeric() {
-                self.letters.push(byte.to_ascii_lowercase() as char);
-                end += 1;
-                continue;
+        loop {
+            let run = bytes[end..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let folded_from = self.letters.len();
+            self.letters.push_str(&text[end..end + run]);
+            self.letters[folded_from..].make_ascii_lowercase();
+            end += run;
+            match bytes.get(end) {
+                Some(b'\'' | b'`') => end += 1,
+                Some(b'_') if is_name => end += 1,
+                Some(0x80..) => {
+                    let c = char_at(text, end);
+                    if !is_word_char(c) && !(is_name && is_unspaced(c)) {
+                        return end;
+                    }
+                    if !is_dropped(c) {
+                        push_folded(&mut self.letters, c);
+                    }
+                    end += c.len_utf8();
+                }
+                _ => return end,
             }
-            let c = char_at(text, end);
-            if !belongs(c) {
-                break;
-            }
-            if !is_dropped(c) {
-                push_folded(&mut self.letters, c);
-            }
-            end += c.len_utf8();
         }
-        end
     }
 
     fn non_ascii_from(&mut self, text: &str, at: usize) -> usize {
@@ -254,7 +261,6 @@ fn is_skin_tone(c: char) -> bool {
 /// Appends `c` in lower case and without its marks.
 fn push_folded(out: &mut String, c: char) {
     match c {
-        '_' => {}
         'ı' | 'İ' => out.push('i'),
         'ß' | 'ẞ' => out.push_str("ss"),
         'ø' | 'Ø' => out.push('o'),

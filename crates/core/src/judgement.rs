@@ -185,6 +185,13 @@ impl Judge {
         outcome
     }
 
+    /// Folds `text` and runs the automaton over it, and decides nothing; gives the number of hits. It is the floor that
+    /// the cost of judging is measured against.
+    pub fn scan(&self, text: &str, judgement: &mut Judgement) -> usize {
+        self.index.scan(text, &mut judgement.scan);
+        judgement.scan.hits.len()
+    }
+
     /// The text of the phrase behind `finding`.
     pub fn phrase_text(&self, finding: &Finding) -> &str {
         match finding.phrase {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{Catalogue, ServiceIndex};
 use crate::fold::{FoldedText, WordKind};
 use crate::lexicon::{Lexicon, Symptom, Tier};
-use crate::phrases::{Hit, PhraseTrie};
+use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
 
 /// A BCP 47 primary subtag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,8 +108,9 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn new(catalogue: &Catalogue, lexicon: &Lexicon) -> Self {
+        let mut trie = PhraseTrieBuilder::new();
         let mut index = Self {
-            trie: PhraseTrie::new(),
+            trie: PhraseTrieBuilder::new().build(),
             phrases: Vec::new(),
             languages: Vec::new(),
             contexts: Vec::new(),
@@ -118,21 +119,22 @@ impl Index {
             hashtags: FxHashMap::default(),
             suffixes: Vec::new(),
         };
-        index.add_catalogue(catalogue);
-        index.add_lexicon(lexicon);
+        index.add_catalogue(catalogue, &mut trie);
+        index.add_lexicon(lexicon, &mut trie);
+        index.trie = trie.build();
         index
     }
 
-    fn add_catalogue(&mut self, catalogue: &Catalogue) {
+    fn add_catalogue(&mut self, catalogue: &Catalogue, trie: &mut PhraseTrieBuilder<Mark>) {
         let mut context_ids: FxHashMap<String, u32> = FxHashMap::default();
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
             for alias in &service.aliases {
-                self.trie.insert(alias, Mark::Alias(index));
+                trie.insert(alias, Mark::Alias(index));
                 self.hashtags.entry(joined(alias)).or_insert((index, false));
             }
             for phrase in &service.exclude {
-                self.trie.insert(phrase, Mark::Excludes(index));
+                trie.insert(phrase, Mark::Excludes(index));
             }
             for tag in &service.hashtags {
                 self.hashtags.insert(joined(tag), (index, true));
@@ -147,7 +149,7 @@ impl Index {
             for phrase in &service.require_any {
                 let n_known = u32::try_from(context_ids.len()).expect("far fewer than 2^32 contexts");
                 let id = *context_ids.entry(crate::phrases::folded_key(phrase)).or_insert(n_known);
-                self.trie.insert(phrase, Mark::Context(id));
+                trie.insert(phrase, Mark::Context(id));
                 needed.push(id);
             }
             needed.sort_unstable();
@@ -155,7 +157,7 @@ impl Index {
         }
     }
 
-    fn add_lexicon(&mut self, lexicon: &Lexicon) {
+    fn add_lexicon(&mut self, lexicon: &Lexicon, trie: &mut PhraseTrieBuilder<Mark>) {
         for language in lexicon.languages() {
             let tag = LanguageTag::primary_of(&language.language);
             self.languages.push(tag);
@@ -168,14 +170,14 @@ impl Index {
             ];
             for (marker, phrases) in markers {
                 for phrase in phrases {
-                    self.trie.insert(phrase, Mark::Marker(marker, tag));
+                    trie.insert(phrase, Mark::Marker(marker, tag));
                 }
             }
             self.suffixes.extend(language.hashtag_suffixes.iter().map(|suffix| (joined(suffix), tag)));
             for group in &language.phrases {
                 for text in &group.any {
                     let id = u32::try_from(self.phrases.len()).expect("far fewer than 2^32 phrases");
-                    self.trie.insert(text, Mark::Phrase(id));
+                    trie.insert(text, Mark::Phrase(id));
                     self.phrases.push(Phrase {
                         text: text.as_str().into(),
                         ends_sentence: text.ends_with('?'),

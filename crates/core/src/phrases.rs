@@ -20,17 +20,30 @@ const GAP_WORDS_MAX: usize = 2;
 type Node = u32;
 type WordId = u32;
 
+/// Gathers phrases, each with a value of type `V`.
+#[derive(Debug)]
+pub(crate) struct PhraseTrieBuilder<V> {
+    words: FxHashMap<Box<str>, WordId>,
+    first: Vec<Node>,
+    edges: FxHashMap<(Node, WordId), Node>,
+    gaps: FxHashMap<Node, Node>,
+    n_nodes: Node,
+    values: Vec<(Node, V)>,
+    folded: FoldedText,
+}
+
 /// A trie of phrases, each with a value of type `V`.
 #[derive(Debug)]
 pub(crate) struct PhraseTrie<V> {
     words: FxHashMap<Box<str>, WordId>,
     /// The node that each word leads to from the root, or 0.
-    first: Vec<Node>,
+    first: Box<[Node]>,
     edges: FxHashMap<(Node, WordId), Node>,
     gaps: FxHashMap<Node, Node>,
-    /// The values that end at each node; most nodes have none or one.
-    values: Vec<Vec<V>>,
-    folded: FoldedText,
+    /// The values that end at node n are `values[value_starts[n]..value_starts[n + 1]]`: most have none or one, and a
+    /// vector each would be most of the trie's memory.
+    value_starts: Box<[u32]>,
+    values: Box<[V]>,
 }
 
 /// A phrase found in a text: words `[start, end)`.
@@ -41,19 +54,37 @@ pub(crate) struct Hit<V> {
     pub(crate) end: usize,
 }
 
-impl<V: Copy + PartialEq> PhraseTrie<V> {
+impl<V: Copy> PhraseTrieBuilder<V> {
     pub(crate) fn new() -> Self {
         Self {
             words: FxHashMap::default(),
             first: Vec::new(),
             edges: FxHashMap::default(),
             gaps: FxHashMap::default(),
-            values: vec![Vec::new()],
+            n_nodes: 1,
+            values: Vec::new(),
             folded: FoldedText::default(),
         }
     }
 
-    /// Adds a phrase; the same value under the same phrase is kept once.
+    /// The finished trie.
+    pub(crate) fn build(mut self) -> PhraseTrie<V> {
+        // A stable sort: values of one phrase stay in the order in which they were added.
+        self.values.sort_by_key(|&(node, _)| node);
+        let starts = (0..=self.n_nodes).map(|node| {
+            u32::try_from(self.values.partition_point(|&(other, _)| other < node)).expect("far fewer than 2^32")
+        });
+        PhraseTrie {
+            value_starts: starts.collect(),
+            values: self.values.into_iter().map(|(_, value)| value).collect(),
+            words: self.words,
+            first: self.first.into(),
+            edges: self.edges,
+            gaps: self.gaps,
+        }
+    }
+
+    /// Adds a phrase.
     pub(crate) fn insert(&mut self, phrase: &str, value: V) {
         let mut node = 0;
         for part in phrase.split_whitespace() {
@@ -70,9 +101,8 @@ impl<V: Copy + PartialEq> PhraseTrie<V> {
             }
             self.folded = folded;
         }
-        let values = &mut self.values[node as usize];
-        if node != 0 && !values.contains(&value) {
-            values.push(value);
+        if node != 0 {
+            self.values.push((node, value));
         }
     }
 
@@ -82,7 +112,10 @@ impl<V: Copy + PartialEq> PhraseTrie<V> {
         if word == n_words {
             self.first.push(0);
         }
-        let known = if node == 0 { self.first[word as usize] } else { self.edge(node, word) };
+        let known = match node {
+            0 => self.first[word as usize],
+            _ => self.edges.get(&(node, word)).copied().unwrap_or(0),
+        };
         if known != 0 {
             return known;
         }
@@ -96,10 +129,12 @@ impl<V: Copy + PartialEq> PhraseTrie<V> {
     }
 
     fn new_node(&mut self) -> Node {
-        self.values.push(Vec::new());
-        Node::try_from(self.values.len() - 1).expect("a trie far below 2^32 nodes")
+        self.n_nodes += 1;
+        self.n_nodes - 1
     }
+}
 
+impl<V: Copy> PhraseTrie<V> {
     fn edge(&self, node: Node, word: WordId) -> Node {
         self.edges.get(&(node, word)).copied().unwrap_or(0)
     }
@@ -124,7 +159,8 @@ impl<V: Copy + PartialEq> PhraseTrie<V> {
 
     /// Follows the trie from `node`, reached by the words `[start, end)`. Recursion is as deep as a phrase is long.
     fn follow(&self, node: Node, start: usize, end: usize, ids: &[Option<u32>], hits: &mut Vec<Hit<V>>) {
-        hits.extend(self.values[node as usize].iter().map(|&value| Hit { value, start, end }));
+        let values = self.value_starts[node as usize] as usize..self.value_starts[node as usize + 1] as usize;
+        hits.extend(self.values[values].iter().map(|&value| Hit { value, start, end }));
         if let Some(Some(word)) = ids.get(end) {
             let next = self.edge(node, *word);
             if next != 0 {
@@ -167,10 +203,11 @@ mod tests {
 
     #[track_caller]
     fn check(phrases: &[&str], text: &str, expected: &[&str]) {
-        let mut trie = PhraseTrie::new();
+        let mut builder = PhraseTrieBuilder::new();
         for (index, phrase) in phrases.iter().enumerate() {
-            trie.insert(phrase, index);
+            builder.insert(phrase, index);
         }
+        let trie = builder.build();
         let mut folded = FoldedText::default();
         folded.fold(text);
         let (mut ids, mut hits) = (Vec::new(), Vec::new());

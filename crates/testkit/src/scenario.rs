@@ -18,10 +18,10 @@ mod check;
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// Not TOML, an unknown key, or a value of the wrong type; the message names the line.
-    #[error("scenario: {0}")]
+    #[error(transparent)]
     Toml(#[from] toml::de::Error),
     /// Well formed, but a value is outside what can be simulated.
-    #[error("scenario: {key} is {value}, {allowed}")]
+    #[error("{key} is {value}, {allowed}")]
     Invalid {
         /// Where the value stands, for example `outage[0].multiplier`.
         key: String,

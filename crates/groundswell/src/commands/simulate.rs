@@ -22,12 +22,13 @@ Examples:
   groundswell simulate --seed 7 --posts posts.jsonl.zst --truth truth.csv
       The same day as other people would have lived it, compressed, and what really failed.
 
-  groundswell simulate --scenario fixtures/noisy-real/scenario.toml --seed 4 --posts - | groundswell replay -
+  groundswell simulate --scenario fixtures/noisy-real/scenario.toml --seed 4 --posts noisy.jsonl
       A scenario of your own; fixtures/*/scenario.toml show what one can say.
 
-The same scenario and seed give the same bytes. Posts come in order of arrival, up to 20 s out of order in event
-time, one JSON object a line: id, created_at, author, text, and on a part of them lang, country, source, is_repost
-and service. The truth is CSV: service,start_utc,end_utc,kind (outage, provider or dependant).";
+The same scenario and seed give the same bytes. Posts come in order of arrival, up to 20 s out of
+order in event time, one JSON object a line: id, created_at, author, text, and on a part of them
+lang, country, source, is_repost and service. The truth is CSV: service,start_utc,end_utc,kind,
+where kind is outage, provider or dependant.";
 
 /// High enough that a fixture of a week fits into a repository; the time it takes is paid once.
 const ZSTD_LEVEL: i32 = 19;
@@ -67,12 +68,14 @@ pub(crate) fn run(args: Args) -> Outcome {
         write_lines(BufWriter::new(io::stdout().lock()), lines)?.flush()?;
         return Ok(());
     }
-    write_posts(&args.posts, lines).with_context(|| format!("cannot write posts to {}", args.posts.display()))?;
+    write_posts(&args.posts, lines)
+        .with_context(|| format!("cannot write posts to {}", args.posts.display()))?;
     Ok(())
 }
 
 fn read_scenario(path: &Path) -> anyhow::Result<Scenario> {
-    let text = fs::read_to_string(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
     Scenario::parse(&text).with_context(|| path.display().to_string())
 }
 
