@@ -168,13 +168,13 @@ impl Service {
 /// Where an entry stands, for messages.
 #[derive(Debug, Clone)]
 struct Place {
-    file: String,
+    file: std::rc::Rc<str>,
     line: usize,
 }
 
 impl Place {
     fn problem(&self, reason: String) -> Problem {
-        Problem { file: self.file.clone(), line: Some(self.line), reason }
+        Problem { file: self.file.to_string(), line: Some(self.line), reason }
     }
 }
 
@@ -183,21 +183,47 @@ fn read_file(
     merged: &mut BTreeMap<String, (Service, Place)>,
     problems: &mut Vec<Problem>,
 ) {
-    let file: CatalogueFile = match toml::from_str(&source.text) {
-        Ok(file) => file,
-        Err(error) => return problems.push(source.toml_problem(&error)),
+    let entries = match read_by_tables(source) {
+        Some(entries) => entries,
+        // Read in one piece it may yet be sound, and if not, the message is about the whole file.
+        None => match toml::from_str::<CatalogueFile>(&source.text) {
+            Ok(file) => {
+                let with_line = |entry: toml::Spanned<Service>| (source.line_of(entry.span().start), entry.into_inner());
+                file.service.into_iter().map(with_line).collect()
+            }
+            Err(error) => return problems.push(source.toml_problem(&error)),
+        },
     };
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for spanned in file.service {
-        let line = source.line_of(spanned.span().start);
-        let place = Place { file: source.name.clone(), line };
-        let service = spanned.into_inner();
+    for (line, service) in entries {
+        let place = Place { file: source.name.as_str().into(), line };
         check_alone(&service, &place, problems);
         if let Some(first) = seen.insert(service.id.clone(), line) {
             problems.push(place.problem(format!("service `{}` stands already in line {first}", service.id)));
         }
         merged.insert(service.id.clone(), (service, place));
     }
+}
+
+/// Reads a file table by table, with the line of each; `None` if some table cannot be read by itself. The document tree
+/// of a large catalogue, in one piece, takes more memory than everything that is made of it.
+fn read_by_tables(source: &SourceText) -> Option<Vec<(usize, Service)>> {
+    let mut entries = Vec::new();
+    let mut read = |table: &str, line: usize| -> Option<()> {
+        let file: CatalogueFile = toml::from_str(table).ok()?;
+        entries.extend(file.service.into_iter().map(|entry| (line, entry.into_inner())));
+        Some(())
+    };
+    let (mut table_start, mut table_line, mut offset) = (0, 1, 0);
+    for (number, line) in source.text.split_inclusive('\n').enumerate() {
+        if line.trim_start().starts_with("[[service]]") {
+            read(&source.text[table_start..offset], table_line)?;
+            (table_start, table_line) = (offset, number + 1);
+        }
+        offset += line.len();
+    }
+    read(&source.text[table_start..], table_line)?;
+    Some(entries)
 }
 
 /// What can be wrong with one entry by itself.

@@ -140,7 +140,7 @@ impl Index {
                 self.hashtags.insert(joined(tag), (index, true));
             }
             for handle in &service.handles {
-                self.handles.insert(joined(handle), index);
+                self.handles.insert(handle.trim_start_matches('@').to_lowercase().into(), index);
             }
             for domain in &service.domains {
                 self.domains.insert(domain.to_lowercase().into(), index);
@@ -247,6 +247,9 @@ impl Index {
     }
 
     fn service_of_hashtag(&self, tag: &str) -> Option<(ServiceIndex, bool, Option<LanguageTag>)> {
+        if tag.contains('_') {
+            return self.service_of_hashtag(&tag.replace('_', ""));
+        }
         if let Some(&(service, certain)) = self.hashtags.get(tag) {
             let certain = certain || self.contexts[service.as_usize()].is_empty();
             return Some((service, certain, None));
@@ -286,9 +289,9 @@ impl Index {
     }
 }
 
-/// A name as it looks written together, folded: how hashtags and handles are compared.
+/// A name as it looks written together, folded: how hashtags are compared.
 fn joined(name: &str) -> Box<str> {
-    crate::phrases::folded_key(name.trim_start_matches(['@', '#'])).replace(' ', "").into()
+    crate::phrases::folded_key(name.trim_start_matches('#')).replace(' ', "").into()
 }
 
 #[cfg(test)]

@@ -39,11 +39,21 @@ pub(crate) struct PhraseTrie<V> {
     /// The node that each word leads to from the root, or 0.
     first: Box<[Node]>,
     edges: FxHashMap<(Node, WordId), Node>,
-    gaps: FxHashMap<Node, Node>,
-    /// The values that end at node n are `values[value_starts[n]..value_starts[n + 1]]`: most have none or one, and a
-    /// vector each would be most of the trie's memory.
-    value_starts: Box<[u32]>,
+    /// One more than there are nodes.
+    nodes: Box<[NodeEntry]>,
     values: Box<[V]>,
+}
+
+/// What is known at a node before any further look-up.
+#[derive(Debug, Clone, Copy, Default)]
+struct NodeEntry {
+    /// A bit for each number, modulo 64, of the words that lead on: most words do not, and need no look-up to say so.
+    leads_on: u64,
+    /// The node behind a `*`, or 0.
+    gap: Node,
+    /// Where its values begin; they end where those of the next node begin. Most nodes have none or one, and a vector
+    /// each would be most of the trie's memory.
+    values_from: u32,
 }
 
 /// A phrase found in a text: words `[start, end)`.
@@ -71,16 +81,21 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     pub(crate) fn build(mut self) -> PhraseTrie<V> {
         // A stable sort: values of one phrase stay in the order in which they were added.
         self.values.sort_by_key(|&(node, _)| node);
-        let starts = (0..=self.n_nodes).map(|node| {
-            u32::try_from(self.values.partition_point(|&(other, _)| other < node)).expect("far fewer than 2^32")
-        });
+        let mut nodes = vec![NodeEntry::default(); self.n_nodes as usize + 1];
+        for (node, entry) in (0..).zip(nodes.iter_mut()) {
+            let values_from = self.values.partition_point(|&(other, _)| other < node);
+            entry.values_from = u32::try_from(values_from).expect("far fewer than 2^32 values");
+            entry.gap = self.gaps.get(&node).copied().unwrap_or(0);
+        }
+        for &(node, word) in self.edges.keys() {
+            nodes[node as usize].leads_on |= 1 << (word % 64);
+        }
         PhraseTrie {
-            value_starts: starts.collect(),
+            nodes: nodes.into(),
             values: self.values.into_iter().map(|(_, value)| value).collect(),
             words: self.words,
             first: self.first.into(),
             edges: self.edges,
-            gaps: self.gaps,
         }
     }
 
@@ -135,8 +150,10 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 }
 
 impl<V: Copy> PhraseTrie<V> {
-    fn edge(&self, node: Node, word: WordId) -> Node {
-        self.edges.get(&(node, word)).copied().unwrap_or(0)
+    /// The node that `word` leads to from `node`, if any.
+    fn edge(&self, node: Node, word: WordId) -> Option<Node> {
+        let may_lead_on = self.nodes[node as usize].leads_on & (1 << (word % 64)) != 0;
+        if may_lead_on { self.edges.get(&(node, word)).copied() } else { None }
     }
 
     /// Finds every phrase in `text`, in the order of their first words. `ids` and `hits` are scratch and result.
@@ -159,21 +176,21 @@ impl<V: Copy> PhraseTrie<V> {
 
     /// Follows the trie from `node`, reached by the words `[start, end)`. Recursion is as deep as a phrase is long.
     fn follow(&self, node: Node, start: usize, end: usize, ids: &[Option<u32>], hits: &mut Vec<Hit<V>>) {
-        let values = self.value_starts[node as usize] as usize..self.value_starts[node as usize + 1] as usize;
-        hits.extend(self.values[values].iter().map(|&value| Hit { value, start, end }));
-        if let Some(Some(word)) = ids.get(end) {
-            let next = self.edge(node, *word);
-            if next != 0 {
-                self.follow(next, start, end + 1, ids, hits);
-            }
+        let entry = self.nodes[node as usize];
+        let values_until = self.nodes[node as usize + 1].values_from;
+        let values = &self.values[entry.values_from as usize..values_until as usize];
+        hits.extend(values.iter().map(|&value| Hit { value, start, end }));
+        if let Some(Some(word)) = ids.get(end)
+            && let Some(next) = self.edge(node, *word)
+        {
+            self.follow(next, start, end + 1, ids, hits);
         }
-        if let Some(&gap) = self.gaps.get(&node) {
+        if entry.gap != 0 {
             for skipped in 0..=GAP_WORDS_MAX {
-                if let Some(Some(word)) = ids.get(end + skipped) {
-                    let next = self.edge(gap, *word);
-                    if next != 0 {
-                        self.follow(next, start, end + skipped + 1, ids, hits);
-                    }
+                if let Some(Some(word)) = ids.get(end + skipped)
+                    && let Some(next) = self.edge(entry.gap, *word)
+                {
+                    self.follow(next, start, end + skipped + 1, ids, hits);
                 }
             }
         }
