@@ -105,7 +105,10 @@ pub(crate) struct ChunkShape {
 
 impl ChunkShape {
     pub(crate) fn of(width: BinWidth) -> Self {
-        Self { bins: i64::from((CHUNK_SECONDS / width.seconds()).max(1)), bin_seconds: f64::from(width.seconds()) }
+        Self {
+            bins: i64::from((CHUNK_SECONDS / width.seconds()).max(1)),
+            bin_seconds: f64::from(width.seconds()),
+        }
     }
 
     fn bins_f64(self) -> f64 {
@@ -463,7 +466,7 @@ mod tests {
 
     const QUANTILES: [(f64, f64, f64); 4] = [
         (0.5, 2.705_543, 6.634_897),
-        (1.0, 2.302_585, 4.605_170),
+        (2.0, 1.944_860, 3.319_176),
         (4.0, 1.670_196, 2.511_279),
         (25.0, 1.263_342, 1.523_078),
     ];

@@ -188,7 +188,8 @@ fn read_file(
         // Read in one piece it may yet be sound, and if not, the message is about the whole file.
         None => match toml::from_str::<CatalogueFile>(&source.text) {
             Ok(file) => {
-                let with_line = |entry: toml::Spanned<Service>| (source.line_of(entry.span().start), entry.into_inner());
+                let with_line =
+                    |entry: toml::Spanned<Service>| (source.line_of(entry.span().start), entry.into_inner());
                 file.service.into_iter().map(with_line).collect()
             }
             Err(error) => return problems.push(source.toml_problem(&error)),
@@ -248,7 +249,9 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
     }
     for domain in &service.domains {
         if !domain.contains('.') || domain.contains(['/', ':', ' ']) {
-            report(format!("service `{id}`: `domains` has {domain:?}; it must be a host such as `example.com`"));
+            report(format!(
+                "service `{id}`: `domains` has {domain:?}; it must be a host such as `example.com`"
+            ));
         }
     }
 }
@@ -271,7 +274,8 @@ fn check_between(merged: &BTreeMap<String, (Service, Place)>, problems: &mut Vec
         for dependency in &service.depends_on {
             if !merged.contains_key(dependency) {
                 let id = &service.id;
-                let reason = format!("service `{id}` depends on `{dependency}`, which is not in the catalogue");
+                let reason =
+                    format!("service `{id}` depends on `{dependency}`, which is not in the catalogue");
                 problems.push(place.problem(reason));
             }
         }

@@ -107,7 +107,10 @@ mod tests {
         let config = Config { suspected_false_alarms_per_service_year: 0.0, ..Config::default() };
         let error = config.validate().expect_err("zero false alarms cannot be promised");
         let text = error.to_string();
-        assert!(text.starts_with("`false_alarms_per_service_year` is 0; it must be between 0.0001"), "{text}");
+        assert!(
+            text.starts_with("`false_alarms_per_service_year` is 0; it must be between 0.0001"),
+            "{text}"
+        );
         let config = Config { suspected_false_alarms_per_service_year: f64::NAN, ..Config::default() };
         assert!(config.validate().is_err(), "not a number is outside every range");
     }

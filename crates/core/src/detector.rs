@@ -139,7 +139,11 @@ impl Detector {
         outcome: Outcome,
         complaint: Option<Complaint>,
     ) -> Receipt {
-        debug_assert_eq!(complaint.is_some(), outcome == Outcome::Complaint, "a complaint comes with its outcome");
+        debug_assert_eq!(
+            complaint.is_some(),
+            outcome == Outcome::Complaint,
+            "a complaint comes with its outcome"
+        );
         let closed_until = self.state.next_bin.map(|bin| self.rules.width.start_of(bin));
         let waiting = Waiting { ticket, event_time, outcome, complaint };
         self.state.progress.admit(event_time, waiting, closed_until, &mut self.admissions);
@@ -241,7 +245,9 @@ impl Detector {
             let (waiting, outcome) = match admission {
                 Admission::Late(waiting) => (waiting, Some(Outcome::Late)),
                 Admission::Future(waiting) => (waiting, Some(Outcome::Future)),
-                Admission::OnTime(waiting) if self.is_closed(waiting.event_time) => (waiting, Some(Outcome::Late)),
+                Admission::OnTime(waiting) if self.is_closed(waiting.event_time) => {
+                    (waiting, Some(Outcome::Late))
+                }
                 Admission::OnTime(waiting) => {
                     let outcome = (waiting.outcome != Outcome::Complaint).then_some(waiting.outcome);
                     (waiting, outcome)
@@ -288,7 +294,8 @@ impl Detector {
             closed.outcomes.iter().for_each(|&outcome| self.state.outcomes.record(outcome));
             for &service in closed.counts.keys() {
                 if !self.state.monitors.contains_key(&service) {
-                    let n_silent = self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin, service));
+                    let n_silent =
+                        self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin, service));
                     self.add_monitor(service, bin, n_silent);
                 }
             }

@@ -70,7 +70,8 @@ impl Bank {
     pub(crate) fn of(expectation: &Expectation, run_lengths: RunLengths, width: BinWidth) -> Self {
         let (mean, inverse_size) = (expectation.guarded, expectation.inverse_size);
         let members = std::array::from_fn(|index| {
-            let (gain, cost) = log_likelihood_ratio(mean, mean * run_length::MULTIPLIERS[index], inverse_size);
+            let (gain, cost) =
+                log_likelihood_ratio(mean, mean * run_length::MULTIPLIERS[index], inverse_size);
             let threshold = |ln| run_length::threshold(index, mean, inverse_size, ln);
             Member {
                 gain,

@@ -239,7 +239,7 @@ impl Context<'_> {
         let words = self.scan.text.words();
         let sentence = words[hit.start].sentence;
         let here = |mention: &&Mention| words[mention.start].sentence == sentence;
-        let before = mentions.iter().filter(here).filter(|mention| mention.start < hit.end).next_back();
+        let before = mentions.iter().filter(here).rfind(|mention| mention.start < hit.end);
         let Some(nearest) = before.or_else(|| mentions.iter().find(here)).or(Some(first)) else {
             return Vec::new();
         };

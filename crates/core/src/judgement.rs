@@ -9,8 +9,8 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::findings::{Finding, PhraseId, Verdict, find};
+use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
 use crate::post::{Outcome, Post, TEXT_BYTES_MAX};
 use crate::time::EventTime;
@@ -210,7 +210,13 @@ impl Judge {
         })
     }
 
-    fn find(&self, post: &Post<'_>, addressed: Option<ServiceIndex>, scan: &Scan, findings: &mut Vec<Finding>) {
+    fn find(
+        &self,
+        post: &Post<'_>,
+        addressed: Option<ServiceIndex>,
+        scan: &Scan,
+        findings: &mut Vec<Finding>,
+    ) {
         find(&self.index, scan, post.lang.map(LanguageTag::primary_of), addressed, findings);
     }
 
@@ -270,7 +276,8 @@ fn weigh(findings: &mut [Finding], accusations: &mut Vec<Accusation>) {
             continue;
         }
         let stronger = |known: &Accusation| {
-            (finding.weight, std::cmp::Reverse(finding.symptom)) > (known.weight, std::cmp::Reverse(known.symptom))
+            (finding.weight, std::cmp::Reverse(finding.symptom))
+                > (known.weight, std::cmp::Reverse(known.symptom))
         };
         let accusation = Accusation {
             service,
@@ -303,8 +310,7 @@ fn weigh(findings: &mut [Finding], accusations: &mut Vec<Accusation>) {
 /// The outcome of a post that names a service but complains of none: the rule that set its phrases aside.
 fn outcome_without_complaint(scan: &Scan, findings: &[Finding]) -> Outcome {
     let aside = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
-    let says_recovered =
-        scan.hits.iter().any(|hit| matches!(hit.value, Mark::Marker(Marker::Recovery, _)));
+    let says_recovered = scan.hits.iter().any(|hit| matches!(hit.value, Mark::Marker(Marker::Recovery, _)));
     if aside(Verdict::News) {
         Outcome::News
     } else if aside(Verdict::Recovered) || (says_recovered && findings.is_empty()) {
@@ -463,12 +469,18 @@ any = ['geht nicht']
         check_post(&Post { is_repost: true, ..post("spotify is down") }, "repost");
         check("RT @someone spotify is down", "repost");
         check_post(&Post { author: "SpotifyStatus", ..post("spotify is down, we are on it") }, "official");
-        check_post(&Post { author: "SpotifyStatus", ..post("netflix is down") }, "complaint netflix:1:access");
+        check_post(
+            &Post { author: "SpotifyStatus", ..post("netflix is down") },
+            "complaint netflix:1:access",
+        );
     }
 
     #[test]
     fn a_post_in_a_known_language_is_read_in_that_and_in_english() {
-        check_post(&Post { lang: Some("de-AT"), ..post("spotify geht nicht") }, "complaint spotify:0.5:access");
+        check_post(
+            &Post { lang: Some("de-AT"), ..post("spotify geht nicht") },
+            "complaint spotify:0.5:access",
+        );
         check_post(&Post { lang: Some("en"), ..post("spotify geht nicht") }, "no_complaint");
         check_post(&Post { lang: Some("de"), ..post("spotify is down") }, "complaint spotify:1:access");
         check_post(&Post { lang: Some("xx"), ..post("spotify geht nicht") }, "complaint spotify:0.5:access");

@@ -209,7 +209,10 @@ fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<P
             } else if let Some(tier) = seen.insert(crate::phrases::folded_key(phrase), group.tier) {
                 report(
                     phrase,
-                    format!("tier {:?} has {phrase:?}, which is never reached: tier {tier:?} has it", group.tier),
+                    format!(
+                        "tier {:?} has {phrase:?}, which is never reached: tier {tier:?} has it",
+                        group.tier
+                    ),
                 );
             }
         }
@@ -267,7 +270,11 @@ mod tests {
         check_refused("language='English'", 1, "BCP 47");
         check_refused("language='en'\nnegations=['not']", 2, "unknown field");
         check_refused("language='en'\nnegation=['...']", 2, "no text can match");
-        check_refused("language='en'\n[[phrases]]\ntier='B'\nsymptom='login'\nany=['* in']", 5, "begins or ends");
+        check_refused(
+            "language='en'\n[[phrases]]\ntier='B'\nsymptom='login'\nany=['* in']",
+            5,
+            "begins or ends",
+        );
         check_refused("language='en'\n[[phrases]]\ntier='B'\nsymptom='sadness'\nany=['x']", 4, "sadness");
         check_refused(
             "language='en'\n[[phrases]]\ntier='A'\nsymptom='access'\nany=['is down']\n[[phrases]]\ntier='B'\nsymptom='access'\nany=['Is Down']",

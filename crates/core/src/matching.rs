@@ -203,7 +203,9 @@ impl Index {
     /// that the lexicon lacks may be in any; English counts everywhere, since "down" is said everywhere.
     pub(crate) fn speaks(&self, post_language: Option<LanguageTag>, language: LanguageTag) -> bool {
         match post_language {
-            Some(post) if self.languages.contains(&post) => language == post || language == LanguageTag::ENGLISH,
+            Some(post) if self.languages.contains(&post) => {
+                language == post || language == LanguageTag::ENGLISH
+            }
             _ => true,
         }
     }
@@ -216,12 +218,19 @@ impl Index {
         for hit in &scan.hits {
             if let Mark::Alias(service) = hit.value {
                 let certain = self.contexts[service.as_usize()].is_empty();
-                scan.mentions.push(Mention { service, start: hit.start, end: hit.end, certain, says_down: None });
+                scan.mentions.push(Mention {
+                    service,
+                    start: hit.start,
+                    end: hit.end,
+                    certain,
+                    says_down: None,
+                });
             }
         }
         for (at, word) in scan.text.words().iter().enumerate() {
             let letters = scan.text.letters(word);
-            let mention = |service, certain, says_down| Mention { service, start: at, end: at + 1, certain, says_down };
+            let mention =
+                |service, certain, says_down| Mention { service, start: at, end: at + 1, certain, says_down };
             let found = match word.kind {
                 WordKind::Plain => continue,
                 WordKind::Handle => self.handles.get(letters).map(|&service| mention(service, true, None)),
@@ -282,7 +291,9 @@ impl Index {
             let has_context = || {
                 let needed = &self.contexts[mention.service.as_usize()];
                 all.iter().any(|other| other.service == mention.service && other.certain)
-                    || hits.iter().any(|hit| matches!(hit.value, Mark::Context(id) if needed.binary_search(&id).is_ok()))
+                    || hits.iter().any(
+                        |hit| matches!(hit.value, Mark::Context(id) if needed.binary_search(&id).is_ok()),
+                    )
             };
             !in_longer_name && !is_excluded && (mention.certain || has_context())
         });

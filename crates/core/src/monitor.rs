@@ -168,12 +168,7 @@ impl Monitor {
     }
 
     /// Ends a chunk: learns from it and looks ahead to the next, for which `next` holds the group's profile.
-    pub(crate) fn end_chunk(
-        &mut self,
-        position: WeekPosition,
-        group: &mut GroupProfile,
-        rules: &Rules,
-    ) {
+    pub(crate) fn end_chunk(&mut self, position: WeekPosition, group: &mut GroupProfile, rules: &Rules) {
         self.baseline.end_chunk(position, &self.expectation, group, rules.chunk);
     }
 
@@ -328,7 +323,8 @@ impl Monitor {
     fn open_outage(&mut self, bin: Bin, reading: &Reading, rules: &Rules) {
         let onset = reading.onset;
         let since_onset = self.recent.iter().filter(|&&(at, _)| at >= onset);
-        let peak = since_onset.clone().copied().fold((bin, 0), |best, now| if now.1 > best.1 { now } else { best });
+        let peak =
+            since_onset.clone().copied().fold((bin, 0), |best, now| if now.1 > best.1 { now } else { best });
         let observed: f64 = since_onset.map(|&(_, n)| f64::from(n)).sum();
         let n_bins = bin.since(onset) + 1;
         let strength = observed / (self.expectation.guarded * n_bins.min(rules.hour_bins) as f64);
@@ -349,7 +345,11 @@ impl Monitor {
         if let Some(outage) = self.outage.take()
             && is_new_normal
         {
-            self.baseline.rebase(outage.clearing.strength() * self.expectation.guarded, &self.expectation, rules.chunk);
+            self.baseline.rebase(
+                outage.clearing.strength() * self.expectation.guarded,
+                &self.expectation,
+                rules.chunk,
+            );
         }
         self.evidence = Evidence::none_since(bin.plus(1));
         self.tally = Tally::default();
@@ -404,7 +404,8 @@ impl Monitor {
         };
         let leading = self.tally.leading_symptom();
         let scope = self.tally.scope();
-        let outage = self.outage.as_mut().expect("an event is of an outage, which is opened before its first event");
+        let outage =
+            self.outage.as_mut().expect("an event is of an outage, which is opened before its first event");
         outage.n_events += 1;
         outage.told = Told { bin, severity: outage.severity, leading, peak: outage.peak.1 };
         OutageEvent {

@@ -140,7 +140,12 @@ mod tests {
         use OutageState::{Normal, Ongoing, Recovering};
         for raise in [Raise::Quiet, Raise::Suspect, Raise::Start] {
             check(Ongoing, signal(100, raise, false, false), Ongoing, None);
-            check(Ongoing, signal(100, raise, true, false), Recovering { since: bin(95), until: bin(112) }, None);
+            check(
+                Ongoing,
+                signal(100, raise, true, false),
+                Recovering { since: bin(95), until: bin(112) },
+                None,
+            );
             check(Ongoing, signal(100, raise, true, true), Normal, Some(Transition::Ended(None)));
         }
     }

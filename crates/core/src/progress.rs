@@ -224,6 +224,10 @@ mod tests {
         progress.admit(at(0), (), Some(at(1)), &mut decided);
         assert_eq!(decided, [Admission::Late(())]);
         progress.admit(at(1), (), Some(at(1)), &mut decided);
-        assert_eq!(decided.len(), 1, "the end of a bin is the start of the next: not late, but to be borne out");
+        assert_eq!(
+            decided.len(),
+            1,
+            "the end of a bin is the start of the next: not late, but to be borne out"
+        );
     }
 }

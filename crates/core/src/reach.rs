@@ -35,9 +35,8 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
         for phrase in language.phrases.iter().flat_map(|group| &group.any) {
             let text = phrase.replace('*', "");
             judge.explain(&post(&text, Some(&addressed.id), Some(&language.language)), &mut judgement);
-            let own = |finding: &&Finding| {
-                finding.language == tag && judge.phrase_text(finding) == phrase.as_str()
-            };
+            let own =
+                |finding: &&Finding| finding.language == tag && judge.phrase_text(finding) == phrase.as_str();
             let is_covered =
                 judgement.findings().iter().find(own).is_none_or(|own| own.verdict == Verdict::Figurative);
             if is_covered {

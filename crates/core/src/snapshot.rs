@@ -29,7 +29,12 @@ impl ConfigHash {
     /// Hashes a configuration. SipHash-2-4-128 under the zero key: it names configurations, it guards nothing.
     pub fn of(config: &Config, catalogue: &Catalogue, lexicon: &Lexicon) -> Self {
         #[derive(Serialize)]
-        struct All<'a>(&'static str, &'a Config, &'a [crate::catalogue::Service], &'a [crate::lexicon::Language]);
+        struct All<'a>(
+            &'static str,
+            &'a Config,
+            &'a [crate::catalogue::Service],
+            &'a [crate::lexicon::Language],
+        );
         let all = All(env!("CARGO_PKG_VERSION"), config, catalogue.services(), lexicon.languages());
         let bytes = postcard::to_stdvec(&all).expect("plain data of known size always encodes");
         let mut hasher = SipHasher24::new();

@@ -153,7 +153,8 @@ mod tests {
     fn an_author_counts_once_an_hour() {
         use Outcome::{Complaint as Counted, DuplicateAuthor};
         let at = |second, id| complaint(second, id, 7, None);
-        let (counts, outcomes) = count(&[at(0, "a"), at(30, "b"), at(3599, "c"), at(3600, "d"), at(3630, "e")]);
+        let (counts, outcomes) =
+            count(&[at(0, "a"), at(30, "b"), at(3599, "c"), at(3600, "d"), at(3630, "e")]);
         assert_eq!(counts, [1, 0, 1], "minutes 0, 59 and 60");
         assert_eq!(outcomes, [Counted, DuplicateAuthor, DuplicateAuthor, Counted, DuplicateAuthor]);
     }

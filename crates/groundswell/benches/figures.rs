@@ -15,18 +15,20 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use groundswell_core::{
-    BinWidth, Catalogue, Config, Detector, EventTime, Judge, Judgement, Lexicon, Outcome, Pipeline, ServiceIndex,
-    SourceText,
+    BinWidth, Catalogue, Config, Detector, EventTime, Judge, Judgement, Lexicon, Outcome, Pipeline,
+    ServiceIndex, SourceText,
 };
 use groundswell_io::decode::decode;
 
 const ROUNDS: usize = 5;
 const WORDS: &[&str] = &[
-    "the", "and", "today", "with", "my", "really", "new", "love", "about", "going", "watch", "music", "game", "work",
-    "time", "people", "just", "think", "because", "tonight", "good", "coffee", "train", "weekend", "friend", "story",
-    "update", "video", "phone", "news", "never", "always", "maybe", "little", "house", "city", "rain", "school",
+    "the", "and", "today", "with", "my", "really", "new", "love", "about", "going", "watch", "music", "game",
+    "work", "time", "people", "just", "think", "because", "tonight", "good", "coffee", "train", "weekend",
+    "friend", "story", "update", "video", "phone", "news", "never", "always", "maybe", "little", "house",
+    "city", "rain", "school",
 ];
-const COMPLAINTS: &[&str] = &["is down again", "won't load for me", "can't log in", "keeps crashing since the update"];
+const COMPLAINTS: &[&str] =
+    &["is down again", "won't load for me", "can't log in", "keeps crashing since the update"];
 
 /// A small generator (SplitMix64, Steele et al. 2014), so that the posts are the same everywhere.
 struct Dice(u64);
@@ -171,7 +173,9 @@ fn cost_by_catalogue_size(n_posts: usize) {
         by_size.iter_mut().zip(times).for_each(|(ratios, time)| ratios.push(time / times[0]));
     }
     let [_, thousand, ten_thousand] = by_size.map(median);
-    println!("CPU a post with 10 / 1000 / 10000 services: 1 / {thousand:.2} / {ten_thousand:.2} (aim within 1.2)");
+    println!(
+        "CPU a post with 10 / 1000 / 10000 services: 1 / {thousand:.2} / {ten_thousand:.2} (aim within 1.2)"
+    );
 }
 
 fn tick(n_services: usize) {
@@ -228,7 +232,8 @@ fn memory(n_posts: usize) {
     let mut out = BufWriter::new(fs::File::create(&file).expect("the temporary folder can be written"));
     let mut dice = Dice(3);
     for number in 0..n_posts {
-        writeln!(out, "{}", post(number, 10_000, 2000, &mut dice)).expect("the temporary folder can be written");
+        writeln!(out, "{}", post(number, 10_000, 2000, &mut dice))
+            .expect("the temporary folder can be written");
     }
     drop(out);
     let [thousand, ten_thousand] = [1000, 10_000].map(|n| peak_kib(folder.path(), &file, n));

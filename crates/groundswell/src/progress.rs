@@ -23,9 +23,7 @@ impl ProgressLine {
     pub(crate) fn start(n_bytes_total: Option<u64>) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let (bar, template) = match n_bytes_total {
-                Some(total) => {
-                    (ProgressBar::new(total), "{wide_bar} {percent:>3} %  {msg}  {eta} left")
-                }
+                Some(total) => (ProgressBar::new(total), "{wide_bar} {percent:>3} %  {msg}  {eta} left"),
                 None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
             };
             bar.with_style(ProgressStyle::with_template(template).expect("the template is well formed"))

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use groundswell_core::{Assessment, ConfigHash, EventTime, Outcome, OutageEvent, Pipeline, Receipt, ServiceIndex};
+use groundswell_core::{
+    Assessment, ConfigHash, EventTime, OutageEvent, Outcome, Pipeline, Receipt, ServiceIndex,
+};
 use groundswell_io::decode::{Rejection, decode};
 use groundswell_io::lines::{Line, Lines, StopFlag};
 use groundswell_io::merge::Merge;
@@ -22,7 +24,12 @@ pub(crate) trait Sinks {
     /// A row of the per-minute table.
     fn row(&mut self, time: EventTime, service: ServiceIndex, row: &Assessment) -> Result<(), Failure>;
     /// An input that could not be used.
-    fn dead_letter(&mut self, place: &Place, rejection: &Rejection, raw: Option<&[u8]>) -> Result<(), Failure>;
+    fn dead_letter(
+        &mut self,
+        place: &Place,
+        rejection: &Rejection,
+        raw: Option<&[u8]>,
+    ) -> Result<(), Failure>;
 }
 
 /// Where a line stood.

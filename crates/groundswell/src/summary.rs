@@ -52,8 +52,13 @@ impl Summary {
                 (EventKind::Ended, Some(end)) => times::format(end),
                 _ => "ongoing".to_owned(),
             };
-            let symptoms: Vec<String> =
-                event.scope.symptoms.iter().take(4).map(|(symptom, n)| format!("{} {n}", symptom.name())).collect();
+            let symptoms: Vec<String> = event
+                .scope
+                .symptoms
+                .iter()
+                .take(4)
+                .map(|(symptom, n)| format!("{} {n}", symptom.name()))
+                .collect();
             writeln!(out, "  {} ({})", catalogue.service(event.service).name, event.severity.name())?;
             writeln!(
                 out,
@@ -75,7 +80,8 @@ impl Summary {
 }
 
 fn write_outcomes(out: &mut String, replay: &mut Replay) -> Outcome {
-    let (n_lines, n_before, n_without_author) = (replay.n_lines(), replay.n_before(), replay.n_without_author());
+    let (n_lines, n_before, n_without_author) =
+        (replay.n_lines(), replay.n_before(), replay.n_without_author());
     let detector = replay.pipeline().detector();
     let total = n_lines + n_before;
     match n_before {

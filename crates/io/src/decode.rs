@@ -86,7 +86,8 @@ pub fn decode(line: &[u8]) -> Result<DecodedPost<'_>, Rejection> {
     if line.is_empty() {
         return Err(Rejection::new(Outcome::Blank, "the line is empty"));
     }
-    let text = std::str::from_utf8(line).map_err(|error| Rejection::new(Outcome::NotUtf8, error.to_string()))?;
+    let text =
+        std::str::from_utf8(line).map_err(|error| Rejection::new(Outcome::NotUtf8, error.to_string()))?;
     if !text.starts_with('{') {
         return Err(Rejection::new(Outcome::NotJson, "not a JSON object"));
     }
@@ -94,12 +95,16 @@ pub fn decode(line: &[u8]) -> Result<DecodedPost<'_>, Rejection> {
         let outcome = if error.is_data() { Outcome::BadField } else { Outcome::NotJson };
         Rejection::new(outcome, error.to_string())
     })?;
-    let missing = |field: &str| Rejection::new(Outcome::MissingField, format!("`{field}` is missing or empty"));
+    let missing =
+        |field: &str| Rejection::new(Outcome::MissingField, format!("`{field}` is missing or empty"));
     let id = wire.id.filter(|id| !id.0.is_empty()).ok_or_else(|| missing("id"))?;
     let time = wire.created_at.ok_or_else(|| missing("created_at"))?;
     let text = wire.text.ok_or_else(|| missing("text"))?;
     let event_time = time.event_time().ok_or_else(|| {
-        Rejection::new(Outcome::BadTime, format!("`created_at` is {time}; it must be RFC 3339 or epoch milliseconds"))
+        Rejection::new(
+            Outcome::BadTime,
+            format!("`created_at` is {time}; it must be RFC 3339 or epoch milliseconds"),
+        )
     })?;
     Ok(DecodedPost {
         id: id.0,
@@ -216,7 +221,8 @@ mod tests {
 
     #[test]
     fn what_is_optional_may_be_absent_null_or_empty() {
-        let line = br#"{"id":"1","created_at":1681992000000,"text":"x","author":null,"lang":null,"service":""}"#;
+        let line =
+            br#"{"id":"1","created_at":1681992000000,"text":"x","author":null,"lang":null,"service":""}"#;
         let decoded = decode(line).expect("a good post");
         assert_eq!(decoded.as_post().author, "");
         assert_eq!(decoded.as_post().service, None);

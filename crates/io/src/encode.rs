@@ -119,9 +119,11 @@ impl<'a> EventEncoder<'a> {
         let decision = &event.decision;
         let symptoms = event.scope.symptoms.iter().map(|&(symptom, n)| (symptom.name(), n));
         let languages = event.scope.languages.iter().map(|(language, n)| (language.as_str(), *n));
-        let countries = event.scope.countries.iter().filter_map(|(country, n)| {
-            Some((std::str::from_utf8(country).ok()?, *n))
-        });
+        let countries = event
+            .scope
+            .countries
+            .iter()
+            .filter_map(|(country, n)| Some((std::str::from_utf8(country).ok()?, *n)));
         Data {
             outage_id,
             sequence: event.sequence,
@@ -134,8 +136,11 @@ impl<'a> EventEncoder<'a> {
             detected_at: times::format(event.detected_at),
             ended_at: event.ended_at.map(times::format),
             duration_s: event.ended_at.map(|end| end.ms_since(event.started_at) / 1000),
-            end_reason: (event.kind == EventKind::Ended)
-                .then_some(if event.is_new_normal { "new_normal" } else { "recovered" }),
+            end_reason: (event.kind == EventKind::Ended).then_some(if event.is_new_normal {
+                "new_normal"
+            } else {
+                "recovered"
+            }),
             observed: decision.observed,
             expected: decision.expected,
             ratio: f64::from(decision.observed) / decision.expected,
@@ -157,7 +162,8 @@ impl<'a> EventEncoder<'a> {
     pub fn to_text(&self, event: &OutageEvent) -> String {
         let service = self.catalogue.service(event.service);
         let decision = &event.decision;
-        let symptoms: Vec<&str> = event.scope.symptoms.iter().take(3).map(|&(symptom, _)| symptom.name()).collect();
+        let symptoms: Vec<&str> =
+            event.scope.symptoms.iter().take(3).map(|&(symptom, _)| symptom.name()).collect();
         let end = event.ended_at.map(|end| format!(", until {}", times::format(end))).unwrap_or_default();
         format!(
             "{}  {:<9}  {}  {}  since {}{end}  observed {} expected {:.2}  evidence {:.1}/{:.1}  {}",

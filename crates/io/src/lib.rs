@@ -10,11 +10,11 @@
 //! * [`encode`] turns an event into a CloudEvents line, or a line for people.
 //! * [`dead_letter`] keeps what could not be used.
 
+pub mod counts;
+pub mod dead_letter;
+pub mod decode;
+pub mod encode;
 pub mod lines;
 pub mod merge;
-pub mod decode;
-pub mod times;
-pub mod counts;
 pub mod table;
-pub mod encode;
-pub mod dead_letter;
+pub mod times;

@@ -269,7 +269,8 @@ mod tests {
     use std::io::Write;
 
     fn lines_of(content: Vec<u8>) -> Vec<(bool, Vec<u8>)> {
-        let mut lines = Lines::of_reader("test".into(), io::Cursor::new(content), None).expect("memory can be read");
+        let mut lines =
+            Lines::of_reader("test".into(), io::Cursor::new(content), None).expect("memory can be read");
         let mut all = Vec::new();
         while let Some(line) = lines.next_line().expect("memory can be read") {
             match line {

@@ -1,7 +1,7 @@
 //! Takes several inputs in event time.
 //!
 //! Inputs are only roughly ordered, and a single post dated 2099 must not hold its file back until all the others are
-//! through. So each input is judged by the earliest event time among its next [`LOOKAHEAD_LINES`] lines, and gives its
+//! through. So each input is judged by the earliest event time among its next lines, and gives its
 //! lines in their own order.
 
 use std::collections::VecDeque;
@@ -72,7 +72,10 @@ impl Merge {
     ///
     /// # Errors
     /// If an input cannot be read on.
-    pub fn with_next<R>(&mut self, take: impl FnOnce(usize, u64, Line<'_>) -> R) -> Result<Option<R>, InputError> {
+    pub fn with_next<R>(
+        &mut self,
+        take: impl FnOnce(usize, u64, Line<'_>) -> R,
+    ) -> Result<Option<R>, InputError> {
         if let [only] = self.inputs.as_mut_slice() {
             let number = only.lines.line_number() + 1;
             return Ok(only.lines.next_line()?.map(|line| take(0, number, line)));
@@ -103,7 +106,10 @@ impl Input {
                 Line::TooLong(bytes) => (bytes.to_vec(), true),
             };
             let event_time = decode(&bytes).ok().map(|post| post.as_post().event_time);
-            self.ahead.push_back(Ahead { line: OwnedLine { bytes, is_too_long, input: index, number }, event_time });
+            self.ahead.push_back(Ahead {
+                line: OwnedLine { bytes, is_too_long, input: index, number },
+                event_time,
+            });
         }
         Ok(())
     }

@@ -98,7 +98,14 @@ mod tests {
         let utc = parse_rfc3339("2023-04-20T12:00:00Z");
         assert_eq!(parse_rfc3339("2023-04-20T14:00:00+02:00"), utc);
         assert_eq!(parse_rfc3339("2023-04-20t12:00:00z"), utc);
-        for bad in ["", "yesterday", "2023-02-30T00:00:00Z", "2023-04-20T24:00:00Z", "2023-04-20", "1969-12-31T23:59:59Z"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2023-02-30T00:00:00Z",
+            "2023-04-20T24:00:00Z",
+            "2023-04-20",
+            "1969-12-31T23:59:59Z",
+        ] {
             assert_eq!(parse_rfc3339(bad), None, "{bad:?}");
         }
     }
@@ -106,7 +113,9 @@ mod tests {
     #[test]
     fn tables_may_use_plain_times_and_epochs() {
         let expected = parse_rfc3339("2023-04-20T12:00:00Z");
-        for text in ["2023-04-20 12:00:00", "2023-04-20 12:00", "2023-04-20T12:00:00", "1681992000", "1681992000000"] {
+        for text in
+            ["2023-04-20 12:00:00", "2023-04-20 12:00", "2023-04-20T12:00:00", "1681992000", "1681992000000"]
+        {
             assert_eq!(parse_table_time(text), expected, "{text:?}");
         }
     }

@@ -178,7 +178,11 @@ impl<W: Write> Explainer<'_, W> {
             service: loose.service.as_deref().filter(|service| !service.is_empty()),
         };
         let outcome = self.judge.explain(&post, &mut self.judgement);
-        if self.args.json { self.write_json(loose.id.as_deref(), outcome) } else { self.write_text(&post, outcome) }
+        if self.args.json {
+            self.write_json(loose.id.as_deref(), outcome)
+        } else {
+            self.write_text(&post, outcome)
+        }
     }
 
     fn write_json(&mut self, id: Option<&str>, outcome: Outcome) -> Done {

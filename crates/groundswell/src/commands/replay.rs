@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use groundswell_core::{Assessment, EventTime, OutageEvent, ServiceIndex};
-use groundswell_io::table::CountsWriter;
 use groundswell_io::dead_letter::{self, DeadLetter};
 use groundswell_io::decode::Rejection;
 use groundswell_io::encode::EventEncoder;
+use groundswell_io::table::CountsWriter;
 use groundswell_io::times;
 
 use crate::failure::{Failure, Outcome, usage};
@@ -89,7 +89,11 @@ pub(crate) fn run(args: Args) -> Outcome {
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from >= to
     {
-        return Err(usage(anyhow!("--from {} is not before --to {}", times::format(from), times::format(to))));
+        return Err(usage(anyhow!(
+            "--from {} is not before --to {}",
+            times::format(from),
+            times::format(to)
+        )));
     }
     let settings = args.settings.load()?;
     let pipeline = match &args.snapshot_in {
@@ -133,7 +137,12 @@ fn is_broken_pipe(outcome: &Outcome) -> bool {
 }
 
 /// Closes the last minutes, or keeps them open in a snapshot.
-fn finish(replay: &mut Replay, outputs: &mut Outputs<'_>, snapshot: Option<&Path>, settings: &Settings) -> Outcome {
+fn finish(
+    replay: &mut Replay,
+    outputs: &mut Outputs<'_>,
+    snapshot: Option<&Path>,
+    settings: &Settings,
+) -> Outcome {
     match snapshot {
         None => replay.finish(outputs)?,
         Some(path) => write_whole(path, &replay.snapshot(settings.hash()))?,
@@ -165,7 +174,8 @@ struct Outputs<'a> {
 
 fn create(path: Option<&PathBuf>) -> Result<Option<BufWriter<File>>, Failure> {
     let Some(path) = path else { return Ok(None) };
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display())).map_err(usage)?;
+    let file =
+        File::create(path).with_context(|| format!("cannot create {}", path.display())).map_err(usage)?;
     Ok(Some(BufWriter::new(file)))
 }
 
@@ -222,7 +232,12 @@ impl Sinks for Outputs<'_> {
         Ok(())
     }
 
-    fn dead_letter(&mut self, place: &Place, rejection: &Rejection, raw: Option<&[u8]>) -> Result<(), Failure> {
+    fn dead_letter(
+        &mut self,
+        place: &Place,
+        rejection: &Rejection,
+        raw: Option<&[u8]>,
+    ) -> Result<(), Failure> {
         if let Some(out) = &mut self.dead_letters {
             let input = self.input_names.get(place.input).map_or("", String::as_str);
             let letter = DeadLetter {
