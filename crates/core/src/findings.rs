@@ -61,6 +61,8 @@ impl Verdict {
 #[derive(Debug, Clone, Copy)]
 pub struct Finding {
     pub(crate) phrase: PhraseId,
+    /// The words `[start, end)`.
+    pub(crate) words: (usize, usize),
     /// The service that it is about, if any.
     pub service: Option<ServiceIndex>,
     /// Its weight by itself.
@@ -104,6 +106,7 @@ pub(crate) fn find(
         if let Some(language) = mention.says_down {
             findings.push(Finding {
                 phrase: PhraseId::Hashtag,
+                words: (mention.start, mention.end),
                 service: Some(mention.service),
                 weight: Tier::A.weight(),
                 symptom: Symptom::Access,
@@ -129,15 +132,25 @@ impl Context<'_> {
         let phrase = self.index.phrase(id);
         let set_aside = self.set_aside(hit.start, hit.end);
         let mut push = |service, weight, verdict| {
-            findings.push(Finding {
-                phrase: PhraseId::Lexicon(id),
-                service,
-                weight,
-                symptom: phrase.symptom,
-                tier: phrase.tier,
-                language: phrase.language,
-                verdict,
-            });
+            let words = (hit.start, hit.end);
+            let (tier, symptom, language) = (phrase.tier, phrase.symptom, phrase.language);
+            let is_same =
+                |other: &&mut Finding| (other.words, other.tier, other.service) == (words, tier, service);
+            match findings.iter_mut().find(is_same) {
+                // Languages share words, and a word counts once: as English if it is that, which lent it.
+                Some(same) if language == LanguageTag::ENGLISH => same.language = language,
+                Some(_) => {}
+                None => findings.push(Finding {
+                    phrase: PhraseId::Lexicon(id),
+                    words,
+                    service,
+                    weight,
+                    symptom,
+                    tier,
+                    language,
+                    verdict,
+                }),
+            }
         };
         if let Some(service) = self.addressed {
             return push(Some(service), phrase.tier.weight(), set_aside.unwrap_or(Verdict::Counts));

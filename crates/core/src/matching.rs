@@ -18,7 +18,7 @@ pub struct LanguageTag([u8; 3]);
 impl LanguageTag {
     /// The tag for "undetermined".
     pub const UNDETERMINED: Self = Self(*b"und");
-    const ENGLISH: Self = Self(*b"en\0");
+    pub(crate) const ENGLISH: Self = Self(*b"en\0");
 
     /// The primary subtag of a BCP 47 tag; undetermined when that is not two or three letters.
     pub fn primary_of(tag: &str) -> Self {

@@ -298,6 +298,8 @@ impl Monitor {
                 if let Some(outage) = &mut self.outage {
                     outage.onset = reading.onset.max(outage.onset);
                     outage.detected = bin;
+                    // The evidence says that it goes on, so what spoke for a return before now was wrong.
+                    outage.clearing = Clearing::new(bin.plus(1), outage.clearing.strength());
                 }
             }
             (OutageState::Ongoing, OutageState::Recovering { .. }) => {

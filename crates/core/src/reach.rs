@@ -1,10 +1,10 @@
 //! Finds names and phrases that no text can bring to count, by giving the judge the text most in their favour.
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::findings::{Finding, Verdict};
+use crate::findings::Verdict;
 use crate::judgement::{Judge, Judgement};
 use crate::lexicon::Lexicon;
-use crate::matching::LanguageTag;
+use crate::phrases::n_words;
 use crate::post::Post;
 use crate::time::EventTime;
 
@@ -31,15 +31,14 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
     }
     let Some(addressed) = catalogue.services().first() else { return found };
     for language in lexicon.languages() {
-        let tag = LanguageTag::primary_of(&language.language);
         for phrase in language.phrases.iter().flat_map(|group| &group.any) {
-            let text = phrase.replace('*', "");
-            judge.explain(&post(&text, Some(&addressed.id), Some(&language.language)), &mut judgement);
-            let own =
-                |finding: &&Finding| finding.language == tag && judge.phrase_text(finding) == phrase.as_str();
-            let is_covered =
-                judgement.findings().iter().find(own).is_none_or(|own| own.verdict == Verdict::Figurative);
-            if is_covered {
+            judge.explain(&post(phrase, Some(&addressed.id), Some(&language.language)), &mut judgement);
+            let whole = (0, n_words(phrase));
+            let is_reached = judgement
+                .findings()
+                .iter()
+                .any(|finding| finding.words == whole && finding.verdict != Verdict::Figurative);
+            if !is_reached {
                 found.push(format!(
                     "language `{}`: the phrase {phrase:?} is never reached: a figurative phrase covers it",
                     language.language
@@ -60,5 +59,47 @@ fn post<'a>(text: &'a str, service: Option<&'a str>, lang: Option<&'a str>) -> P
         country: None,
         is_repost: false,
         service,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::SourceText;
+
+    #[track_caller]
+    fn check(catalogue: &str, lexicon: &str, expected: &[&str]) {
+        let catalogue = Catalogue::load(false, &[SourceText::new("c", catalogue)]).expect("it can be read");
+        let lexicon = Lexicon::load(false, &[SourceText::new("l", lexicon)]).expect("it can be read");
+        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let found = unreachable_entries(&judge, &catalogue, &lexicon);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found:?} must name {expected:?}");
+        }
+    }
+
+    const SOUND: &str = "[[service]]\nid = 'a'\nname = 'A'\naliases = ['alpha']\nrequire_any = ['app']\n";
+
+    #[test]
+    fn the_builtin_files_are_reached_throughout() {
+        let catalogue = Catalogue::load(true, &[]).expect("the built-in catalogue is sound");
+        let lexicon = Lexicon::load(true, &[]).expect("the built-in lexicon is sound");
+        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        assert_eq!(unreachable_entries(&judge, &catalogue, &lexicon), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_name_covered_by_its_own_exclusion_is_found() {
+        check(SOUND, "language = 'en'", &[]);
+        check(&format!("{SOUND}exclude = ['alpha']"), "language = 'en'", &["the alias \"alpha\""]);
+    }
+
+    #[test]
+    fn a_phrase_that_is_always_figurative_is_found() {
+        let lexicon =
+            "language = 'en'\nfigurative = ['down to earth']\n[[phrases]]\ntier = 'A'\nsymptom = 'access'\n";
+        check(SOUND, &format!("{lexicon}any = ['is down', 'is down to earth', 'can * go']"), &[]);
+        check(SOUND, &format!("{lexicon}any = ['down to', 'down to earth']"), &["\"down to earth\""]);
     }
 }
