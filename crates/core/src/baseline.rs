@@ -96,6 +96,14 @@ pub(crate) struct Expectation {
     pub(crate) is_learning: bool,
 }
 
+impl Expectation {
+    /// The same, for a service whose rate is `rate` a bin from now on.
+    pub(crate) fn at_rate(&self, rate: f64) -> Self {
+        let factor = rate / self.mean;
+        Self { steady: rate, mean: rate, guarded: self.guarded * factor, ..*self }
+    }
+}
+
 /// Chunk arithmetic for one bin width.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ChunkShape {

@@ -347,11 +347,10 @@ impl Monitor {
         if let Some(outage) = self.outage.take()
             && is_new_normal
         {
-            self.baseline.rebase(
-                outage.clearing.strength() * self.expectation.guarded,
-                &self.expectation,
-                rules.chunk,
-            );
+            let rate = (outage.clearing.strength() * self.expectation.guarded).max(rules.chunk.rate_min());
+            self.baseline.rebase(rate, &self.expectation, rules.chunk);
+            self.expectation = self.expectation.at_rate(rate);
+            self.bank = Bank::of(&self.expectation, rules.run_lengths, rules.width);
         }
         self.evidence = Evidence::none_since(bin.plus(1));
         self.tally = Tally::default();
