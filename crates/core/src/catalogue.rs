@@ -67,7 +67,8 @@ impl ServiceIndex {
         Self(u32::try_from(position).expect("a catalogue has far fewer than 2^32 services"))
     }
 
-    pub(crate) fn as_usize(self) -> usize {
+    /// Its place in the catalogue.
+    pub fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
@@ -112,6 +113,13 @@ impl Catalogue {
         ids.sort_unstable();
         ids.dedup();
         Self { services: ids.into_iter().map(Service::bare).collect() }
+    }
+
+    /// Appends a bare entry for counts whose services appear one by one, and gives its index. Such a catalogue is in the
+    /// order of appearance, not of ids: [`Catalogue::index_of`] is not for it.
+    pub fn push_bare(&mut self, id: &str) -> ServiceIndex {
+        self.services.push(Service::bare(id));
+        ServiceIndex::of(self.services.len() - 1)
     }
 
     /// The services in the order of their indices.

@@ -167,7 +167,15 @@ impl Detector {
 
     /// Takes the counts of one bin, which must be later than any before; bins in between had no complaints for the
     /// services already known. Services in `unknown` have no count for this bin: it is left out for them.
-    pub fn handle_counts(&mut self, bin: Bin, counts: &[(ServiceIndex, u32)], unknown: &[ServiceIndex]) {
+    ///
+    /// Gives what is said of each of `counts`, in their order. It is taken before the bin's end changes what is
+    /// expected, so that it shows the numbers that decided, as the rows of the per-bin table do.
+    pub fn handle_counts(
+        &mut self,
+        bin: Bin,
+        counts: &[(ServiceIndex, u32)],
+        unknown: &[ServiceIndex],
+    ) -> Vec<Assessment> {
         debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "bins come in order");
         self.state.first_bin.get_or_insert(bin);
         let next = *self.state.next_bin.get_or_insert(bin);
@@ -189,7 +197,10 @@ impl Detector {
         }
         let is_unknown = |service: &ServiceIndex| unknown.contains(service);
         self.observe_bin(bin, &tallies, is_unknown);
+        let assess = |&(service, observed)| Some(self.state.monitors.get(&service)?.assess(observed));
+        let assessments = counts.iter().filter_map(assess).collect();
         self.end_bin(bin);
+        assessments
     }
 
     /// The next event, in the order of event time.
@@ -205,11 +216,6 @@ impl Detector {
     /// The next row of the per-bin table, if rows are kept.
     pub fn poll_row(&mut self) -> Option<Row> {
         self.rows.as_mut()?.pop_front()
-    }
-
-    /// What is said of `service` after the last bin, in which `observed` people complained; `None` if it is not known.
-    pub fn assess(&self, service: ServiceIndex, observed: u32) -> Option<Assessment> {
-        self.state.monitors.get(&service).map(|monitor| monitor.assess(observed))
     }
 
     /// How many inputs ended in each outcome so far.

@@ -138,3 +138,19 @@ pub struct OutageEvent {
     /// What the complaints name.
     pub scope: Scope,
 }
+
+impl OutageEvent {
+    /// The same event with every time moved by `ms`: for bins that do not lie on multiples of their width.
+    #[must_use]
+    pub fn moved_by_ms(self, ms: i64) -> Self {
+        Self {
+            opened_at: self.opened_at.plus_ms(ms),
+            time: self.time.plus_ms(ms),
+            started_at: self.started_at.plus_ms(ms),
+            detected_at: self.detected_at.plus_ms(ms),
+            ended_at: self.ended_at.map(|end| end.plus_ms(ms)),
+            peak: Peak { at: self.peak.at.plus_ms(ms), ..self.peak },
+            ..self
+        }
+    }
+}

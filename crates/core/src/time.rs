@@ -36,7 +36,7 @@ impl EventTime {
     }
 
     /// This time moved by `ms` milliseconds (either way); may lie before [`EventTime::MIN`] by as much.
-    pub(crate) fn plus_ms(self, ms: i64) -> Self {
+    pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0 + ms)
     }
 

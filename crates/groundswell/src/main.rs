@@ -12,6 +12,7 @@ mod interrupt;
 mod pace;
 mod progress;
 mod replaying;
+mod scoring;
 mod settings;
 mod summary;
 
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Replay files of posts into outage events.
     Replay(commands::replay::Args),
+    /// Score a table of counts: bring your own.
+    Score(commands::score::Args),
     /// Say why a text counts as a complaint or not.
     Explain(commands::explain::Args),
     /// Check configuration, catalogue and lexicon.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Replay(args) => commands::replay::run(args),
+        Command::Score(args) => commands::score::run(args),
         Command::Explain(args) => commands::explain::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Simulate(args) => commands::simulate::run(args),

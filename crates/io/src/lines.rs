@@ -103,6 +103,11 @@ impl Lines {
         Ok(Self { name, reader, buffer: Vec::new(), line: 0, n_bytes_read, n_bytes_total: size })
     }
 
+    /// The unpacked bytes, for a reader that does its own cutting.
+    pub fn into_reader(self) -> Box<dyn BufRead> {
+        self.reader
+    }
+
     /// The input as the user named it.
     pub fn name(&self) -> &str {
         &self.name
