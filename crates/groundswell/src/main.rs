@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod commands;
 mod failure;
 mod interrupt;
+mod judging;
 mod pace;
 mod progress;
 mod replaying;
@@ -30,6 +31,8 @@ enum Command {
     Replay(commands::replay::Args),
     /// Score a table of counts: bring your own.
     Score(commands::score::Args),
+    /// Hold events against known outages: precision, recall, delay, false alarms.
+    Evaluate(commands::evaluate::Args),
     /// Say why a text counts as a complaint or not.
     Explain(commands::explain::Args),
     /// Check configuration, catalogue and lexicon.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Replay(args) => commands::replay::run(args),
         Command::Score(args) => commands::score::run(args),
+        Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Explain(args) => commands::explain::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Simulate(args) => commands::simulate::run(args),

@@ -266,9 +266,12 @@ impl Sinks for KeepEvents {
 }
 
 /// Replays `files` and collects the events.
-pub(crate) fn collect_events(settings: &Settings, files: &[PathBuf]) -> Result<Replayed, Failure> {
-    let stop = crate::interrupt::stop_flag()?;
-    let mut merge = open(files, &stop)?;
+pub(crate) fn collect_events(
+    settings: &Settings,
+    files: &[PathBuf],
+    stop: &StopFlag,
+) -> Result<Replayed, Failure> {
+    let mut merge = open(files, stop)?;
     let mut replay = Replay::new(settings.pipeline(), TimeRange::default(), false);
     let mut sinks = KeepEvents::default();
     while replay.step(&mut merge, &mut sinks)?.is_some() {

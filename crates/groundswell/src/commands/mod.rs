@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod score;
+pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod replay;
 pub(crate) mod simulate;

@@ -1,0 +1,267 @@
+//! `groundswell evaluate`: how good are the events, held against known outages?
+
+use std::collections::BTreeMap;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use groundswell_core::{
+    Assessment, Catalogue, Config, ConfigHash, EventKind, EventTime, OutageEvent, ServiceIndex,
+};
+use groundswell_io::counts::{CountRow, TableReader};
+use groundswell_io::lines::StopFlag;
+use groundswell_io::times;
+
+use crate::commands::score::parse_seconds;
+use crate::failure::{Failure, Outcome, usage};
+use crate::interrupt;
+use crate::judging::{Detection, Figures, Matching, Truth, match_onsets};
+use crate::replaying;
+use crate::scoring::{self, Missing, ScoreOptions, ScoreSinks};
+use crate::settings::SettingsArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  groundswell evaluate --posts posts.jsonl.zst --truth truth.csv
+  groundswell evaluate --counts counts.csv --truth truth.csv --tier suspected
+  groundswell evaluate --posts posts.jsonl --truth truth.csv --min-f1 0.9     exit code 1 below it, for CI
+
+The truth is a table (CSV): service,start_utc,end_utc,kind. Rows of kind `other` are neither truth nor false alarm.
+A detection matches an outage of its service, one to one, if its onset lies from --tolerance before the true start to
+the true end and it was raised from the true start to --tolerance after the true end.
+With --json: {\"figures\": {...}, \"missed\": [{service, start}], \"false_alarms\": [{service, onset, raised}]}; times in
+minutes (`_min_`), ratios of nothing to nothing null.";
+
+/// Options of `evaluate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group(clap::ArgGroup::new("input").required(true).args(["posts", "counts"])))]
+pub(crate) struct Args {
+    /// Replay these files of posts.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    posts: Vec<PathBuf>,
+    /// Score this table of counts.
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// The known outages.
+    #[arg(long, value_name = "TRUTH.csv")]
+    truth: PathBuf,
+    /// Which events count as detections.
+    #[arg(long, value_enum, default_value_t = Tier::Started)]
+    tier: Tier,
+    /// How far onset and detection may lie outside the true outage.
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse_tolerance)]
+    tolerance: u32,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Fail (exit code 1) if F1 is below this.
+    #[arg(long, value_name = "X", value_parser = parse_share)]
+    min_f1: Option<f64>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tier {
+    /// Outages that were suspected, whether or not they were confirmed.
+    Suspected,
+    /// Outages that were confirmed.
+    Started,
+}
+
+fn parse_tolerance(text: &str) -> Result<u32, String> {
+    parse_seconds(text).ok_or_else(|| "write a time such as `15m` or `900s`".to_owned())
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "write a number from 0 to 1".to_owned())
+}
+
+/// What was watched, and what was found.
+struct Watched {
+    detections: Vec<Detection>,
+    n_services: usize,
+    watched_ms: i64,
+}
+
+/// Evaluates.
+pub(crate) fn run(args: Args) -> Outcome {
+    let stop = interrupt::stop_flag()?;
+    let truths = read_truth(&args.truth, &stop)?;
+    let watched = match &args.counts {
+        Some(path) => watch_counts(path, &args, &stop)?,
+        None => watch_posts(&args, &stop)?,
+    };
+    let Watched { detections, n_services, watched_ms } = watched;
+    let matching = match_onsets(&truths, &detections, i64::from(args.tolerance) * 1000);
+    let figures = Figures::of(&matching, &truths, &detections, n_services, watched_ms);
+    let out = if args.json {
+        to_json(&figures, &matching, &truths, &detections)?
+    } else {
+        to_text(&figures, &matching, &truths, &detections)
+    };
+    stdout().write_all(out.as_bytes())?;
+    match args.min_f1 {
+        Some(least) if figures.f1 < least => {
+            Err(anyhow!("F1 is {:.3}, below the {least} that was asked for", figures.f1).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_truth(path: &Path, stop: &StopFlag) -> Result<Vec<Truth>, Failure> {
+    let mut table = TableReader::open(path, stop).map_err(usage)?;
+    let column = |names: &[&str]| table.required_column(names).map_err(usage);
+    let (service, start, end) = (column(&["service"])?, column(&["start_utc"])?, column(&["end_utc"])?);
+    let kind = table.column(&["kind"]);
+    let mut truths = Vec::new();
+    while table.next_row().map_err(usage)? {
+        let truth = Truth {
+            service: table.text(&service).map_err(usage)?.to_owned(),
+            start: table.time(&start).map_err(usage)?,
+            end: table.time(&end).map_err(usage)?,
+            is_ignored: kind.as_ref().is_some_and(|kind| table.text(kind).is_ok_and(|kind| kind == "other")),
+        };
+        if truth.end < truth.start {
+            return Err(usage(table.refuse(end.fault("is before the start"))));
+        }
+        truths.push(truth);
+    }
+    Ok(truths)
+}
+
+fn watch_posts(args: &Args, stop: &StopFlag) -> Result<Watched, Failure> {
+    let settings = args.settings.load()?;
+    let replayed = replaying::collect_events(&settings, &args.posts, stop)?;
+    let mut collector = Collector::new(args.tier);
+    for event in &replayed.events {
+        collector.take(event, &settings.catalogue);
+    }
+    let watched_ms = replayed.last.zip(replayed.first).map_or(0, |(last, first)| last.ms_since(first));
+    Ok(Watched { detections: collector.finish(), n_services: replayed.n_services_seen, watched_ms })
+}
+
+fn watch_counts(path: &Path, args: &Args, stop: &StopFlag) -> Result<Watched, Failure> {
+    let config: Config = args.settings.load()?.config;
+    let mut collector = Collector::new(args.tier);
+    let options = ScoreOptions { width: None, missing: Missing::Zero, config };
+    let scored = scoring::score(path, options, stop, &mut collector)?;
+    if stop.is_raised() {
+        return Err(anyhow!("interrupted").into());
+    }
+    let watched_ms = scored.last.zip(scored.first).map_or(0, |(last, first)| last.ms_since(first));
+    let n_services = scored.services.services().len();
+    Ok(Watched { detections: collector.finish(), n_services, watched_ms })
+}
+
+/// Makes detections of events.
+struct Collector {
+    tier: Tier,
+    /// By service and the time that identifies the outage.
+    outages: BTreeMap<(ServiceIndex, EventTime), Detection>,
+}
+
+impl Collector {
+    fn new(tier: Tier) -> Self {
+        Self { tier, outages: BTreeMap::new() }
+    }
+
+    fn take(&mut self, event: &OutageEvent, services: &Catalogue) {
+        let outage = (event.service, event.opened_at);
+        let reaches_tier = match event.kind {
+            EventKind::Started => true,
+            EventKind::Suspected => self.tier == Tier::Suspected,
+            EventKind::Updated | EventKind::Ended | EventKind::Retracted => false,
+        };
+        if reaches_tier && !self.outages.contains_key(&outage) {
+            let service = services.service(event.service).id.clone();
+            let (onset, raised) = (event.started_at, event.time);
+            self.outages.insert(outage, Detection { service, onset, raised, ended: None });
+        }
+        if let Some(detection) = self.outages.get_mut(&outage) {
+            detection.ended = event.ended_at.map(|ended| (ended, event.time));
+        }
+    }
+
+    fn finish(self) -> Vec<Detection> {
+        let mut detections: Vec<Detection> = self.outages.into_values().collect();
+        detections.sort_by(|a, b| (a.raised, &a.service).cmp(&(b.raised, &b.service)));
+        detections
+    }
+}
+
+impl ScoreSinks for Collector {
+    fn row(&mut self, _: &CountRow, _: &Assessment) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn event(&mut self, event: &OutageEvent, services: &Catalogue, _: ConfigHash) -> Result<(), Failure> {
+        self.take(event, services);
+        Ok(())
+    }
+}
+
+fn to_json(
+    figures: &Figures,
+    matching: &Matching,
+    truths: &[Truth],
+    detections: &[Detection],
+) -> Result<String, Failure> {
+    let missed: Vec<_> = matching
+        .missed
+        .iter()
+        .map(|&t| serde_json::json!({"service": truths[t].service, "start": times::format(truths[t].start)}))
+        .collect();
+    let false_alarms: Vec<_> = matching
+        .false_alarms
+        .iter()
+        .map(|&d| {
+            let found = &detections[d];
+            let (onset, raised) = (times::format(found.onset), times::format(found.raised));
+            serde_json::json!({"service": found.service, "onset": onset, "raised": raised})
+        })
+        .collect();
+    let all = serde_json::json!({"figures": figures, "missed": missed, "false_alarms": false_alarms});
+    Ok(serde_json::to_string(&all)? + "\n")
+}
+
+fn to_text(figures: &Figures, matching: &Matching, truths: &[Truth], detections: &[Detection]) -> String {
+    let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+    let minutes = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} min"));
+    let interval = figures
+        .false_alarms_per_service_year_95
+        .map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.3} to {high:.3}"));
+    let rows = [
+        ("known outages", figures.outages.to_string()),
+        ("detections", format!("{}, and {} ignored", figures.detections, figures.ignored)),
+        ("true positives", figures.true_positives.to_string()),
+        ("precision", share(figures.precision)),
+        ("recall", share(figures.recall)),
+        ("F1", format!("{:.3}", figures.f1)),
+        ("delay, median", minutes(figures.delay_min_median)),
+        ("delay, 95th percentile", minutes(figures.delay_min_p95)),
+        ("delay, mean", minutes(figures.delay_min_mean)),
+        ("onset error, median", minutes(figures.onset_error_min_median)),
+        ("end error, median", minutes(figures.end_error_min_median)),
+        ("end decided after it, median", minutes(figures.end_decision_delay_min_median)),
+        ("still going on", figures.ongoing.to_string()),
+        ("false alarms", figures.false_alarms.to_string()),
+        ("service-years", format!("{:.3}", figures.service_years)),
+        ("false alarms a service-year", share(figures.false_alarms_per_service_year)),
+        ("  95 % interval (exact Poisson)", interval),
+    ];
+    let mut out: String = rows.iter().map(|(name, value)| format!("{name:<32} {value}\n")).collect();
+    for &t in &matching.missed {
+        let truth = &truths[t];
+        out.push_str(&format!("missed: {} from {}\n", truth.service, times::format(truth.start)));
+    }
+    for &d in &matching.false_alarms {
+        let found = &detections[d];
+        let (onset, raised) = (times::format(found.onset), times::format(found.raised));
+        out.push_str(&format!("false alarm: {} raised {raised}, onset {onset}\n", found.service));
+    }
+    out
+}
