@@ -67,8 +67,7 @@ impl ServiceIndex {
         Self(u32::try_from(position).expect("a catalogue has far fewer than 2^32 services"))
     }
 
-    /// Its place in the catalogue.
-    pub fn as_usize(self) -> usize {
+    pub(crate) fn as_usize(self) -> usize {
         self.0 as usize
     }
 }

@@ -195,6 +195,7 @@ impl Detector {
                 monitor.skip_bin();
             }
         }
+        let unknown: BTreeSet<ServiceIndex> = unknown.iter().copied().collect();
         let is_unknown = |service: &ServiceIndex| unknown.contains(service);
         self.observe_bin(bin, &tallies, is_unknown);
         let assess = |&(service, observed)| Some(self.state.monitors.get(&service)?.assess(observed));

@@ -54,8 +54,11 @@ fn run(
 ) -> Vec<OutageEvent> {
     let mut events = Vec::new();
     for minute in minutes {
-        let counts: Vec<(ServiceIndex, u32)> =
-            services.iter().enumerate().map(|(number, &service)| (service, count_of(number, minute))).collect();
+        let counts: Vec<(ServiceIndex, u32)> = services
+            .iter()
+            .enumerate()
+            .map(|(number, &service)| (service, count_of(number, minute)))
+            .collect();
         detector.handle_counts(first_bin().plus(minute), &counts, &[]);
         events.extend(std::iter::from_fn(|| detector.poll_event()));
     }
@@ -80,7 +83,8 @@ fn assert_well_formed(events: &[OutageEvent]) {
         assert!(event.started_at < event.detected_at, "the onset is before the detection: {event:?}");
         assert!(event.detected_at <= event.time, "nothing is detected after it is told: {event:?}");
         let before = open.insert(event.service, event);
-        let is_new = before.is_none_or(|before| matches!(before.kind, EventKind::Ended | EventKind::Retracted));
+        let is_new =
+            before.is_none_or(|before| matches!(before.kind, EventKind::Ended | EventKind::Retracted));
         assert_eq!(is_new, event.sequence == 1, "an outage begins with sequence 1: {event:?}");
         if let Some(before) = before.filter(|_| !is_new) {
             assert_eq!(event.opened_at, before.opened_at, "one outage a service at a time");
@@ -93,7 +97,10 @@ fn assert_well_formed(events: &[OutageEvent]) {
             }
             EventKind::Updated | EventKind::Ended => {
                 let kind = before.map(|before| before.kind);
-                assert!(matches!(kind, Some(EventKind::Started | EventKind::Updated)), "{event:?} after {kind:?}");
+                assert!(
+                    matches!(kind, Some(EventKind::Started | EventKind::Updated)),
+                    "{event:?} after {kind:?}"
+                );
             }
             EventKind::Retracted => {
                 assert!(before.is_some_and(|before| before.kind == EventKind::Suspected));
@@ -114,7 +121,8 @@ fn a_sharp_outage_is_found_in_minutes_and_ends() {
             dice.poisson(if (start..end).contains(&minute) { base * factor } else { base })
         });
         assert_well_formed(&events);
-        let started: Vec<&OutageEvent> = events.iter().filter(|event| event.kind == EventKind::Started).collect();
+        let started: Vec<&OutageEvent> =
+            events.iter().filter(|event| event.kind == EventKind::Started).collect();
         assert_eq!(started.len(), 1, "base {base}: {:?}", kinds(&events));
         let delay = minute_of(started[0].time) - start;
         assert!((1..=delay_max).contains(&delay), "base {base}: started after {delay} minutes");
@@ -170,7 +178,8 @@ fn a_step_in_level_is_told_once_and_becomes_the_new_normal() {
     assert_well_formed(&events);
     let n_started = events.iter().filter(|event| event.kind == EventKind::Started).count();
     assert_eq!(n_started, 1, "{:?}", kinds(&events));
-    let ended = events.iter().find(|event| event.kind == EventKind::Ended).expect("the outage is over some time");
+    let ended =
+        events.iter().find(|event| event.kind == EventKind::Ended).expect("the outage is over some time");
     assert!(ended.is_new_normal, "it has not come back: it was taken for normal");
 }
 
@@ -178,7 +187,9 @@ fn a_step_in_level_is_told_once_and_becomes_the_new_normal() {
 fn a_service_that_begins_busy_is_not_an_outage() {
     let mut dice = Dice(5);
     let mut detector = Detector::new(Config::default());
-    let events = run(&mut detector, &services(5), 0..360, |number, _| dice.poisson([0.1, 1.0, 5.0, 20.0, 100.0][number]));
+    let events = run(&mut detector, &services(5), 0..360, |number, _| {
+        dice.poisson([0.1, 1.0, 5.0, 20.0, 100.0][number])
+    });
     assert_eq!(kinds(&events), [], "nothing is known yet, so nothing is unusual");
 }
 
@@ -224,7 +235,8 @@ fn a_snapshot_is_refused_when_it_does_not_fit() {
     let other = Config { cooldown_s: 600, ..Config::default() };
     let other_hash = ConfigHash::of(&other, &Catalogue::default(), &Lexicon::default());
     let bytes = save(&Detector::new(Config::default()), hash);
-    let refused = |bytes: &[u8], hash| restore(bytes, Config::default(), hash).expect_err("it must be refused");
+    let refused =
+        |bytes: &[u8], hash| restore(bytes, Config::default(), hash).expect_err("it must be refused");
     assert!(matches!(refused(&bytes, other_hash), SnapshotError::OtherConfig { .. }));
     assert_eq!(refused(b"something else", hash), SnapshotError::NotASnapshot);
     let mut flipped = bytes.clone();

@@ -188,14 +188,26 @@ mod tests {
     }
 
     fn found(onset: i64, raised: i64) -> Detection {
-        Detection { service: "s".to_owned(), onset: at(onset), raised: at(raised), ended: Some((at(70), at(80))) }
+        Detection {
+            service: "s".to_owned(),
+            onset: at(onset),
+            raised: at(raised),
+            ended: Some((at(70), at(80))),
+        }
     }
 
     /// Pairs, missed, false alarms and ignored.
     #[track_caller]
-    fn check(truths: &[Truth], found: &[Detection], expected: (&[(usize, usize)], &[usize], &[usize], usize)) {
+    fn check(
+        truths: &[Truth],
+        found: &[Detection],
+        expected: (&[(usize, usize)], &[usize], &[usize], usize),
+    ) {
         let m = match_onsets(truths, found, 15 * 60_000);
-        assert_eq!((m.pairs.as_slice(), m.missed.as_slice(), m.false_alarms.as_slice(), m.n_ignored), expected);
+        assert_eq!(
+            (m.pairs.as_slice(), m.missed.as_slice(), m.false_alarms.as_slice(), m.n_ignored),
+            expected
+        );
     }
 
     #[test]
@@ -210,7 +222,11 @@ mod tests {
     #[test]
     fn an_outage_has_one_detection_the_one_with_the_closest_onset() {
         check(&[truth(0, 60)], &[found(20, 25), found(1, 5)], (&[(0, 1)], &[], &[0], 0));
-        check(&[truth(0, 60), truth(20, 90)], &[found(2, 5), found(22, 25)], (&[(0, 0), (1, 1)], &[], &[], 0));
+        check(
+            &[truth(0, 60), truth(20, 90)],
+            &[found(2, 5), found(22, 25)],
+            (&[(0, 0), (1, 1)], &[], &[], 0),
+        );
     }
 
     #[test]
@@ -232,7 +248,10 @@ mod tests {
         // Garwood (1936), as tabulated in Ulm, Am. J. Epidemiol. 131 (1990) 373.
         for (n, low, high) in [(0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39)] {
             let (ours_low, ours_high) = poisson_interval_95(n);
-            assert!((ours_low - low).abs() < 1e-3 && (ours_high - high).abs() < 1e-2, "{n}: {ours_low} {ours_high}");
+            assert!(
+                (ours_low - low).abs() < 1e-3 && (ours_high - high).abs() < 1e-2,
+                "{n}: {ours_low} {ours_high}"
+            );
         }
     }
 
@@ -244,7 +263,10 @@ mod tests {
         let figures = Figures::of(&matching, &truths, &detections, 2, 31_557_600_000);
         assert_eq!((figures.precision, figures.recall, figures.f1), (Some(0.5), Some(0.5), 0.5));
         assert_eq!((figures.delay_min_median, figures.onset_error_min_median), (Some(6.0), Some(2.0)));
-        assert_eq!((figures.end_error_min_median, figures.end_decision_delay_min_median), (Some(10.0), Some(20.0)));
+        assert_eq!(
+            (figures.end_error_min_median, figures.end_decision_delay_min_median),
+            (Some(10.0), Some(20.0))
+        );
         assert_eq!((figures.service_years, figures.false_alarms_per_service_year), (2.0, Some(0.5)));
         let nothing = Figures::of(&Matching::default(), &[], &[], 0, 0);
         assert_eq!((nothing.f1, nothing.precision, nothing.false_alarms_per_service_year), (1.0, None, None));

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use groundswell_core::{
-    Assessment, Bin, BinWidth, Catalogue, Config, ConfigHash, Detector, EventTime, Lexicon, OutageEvent, ServiceIndex,
+    Assessment, Bin, BinWidth, Catalogue, Config, ConfigHash, Detector, EventTime, Lexicon, OutageEvent,
+    ServiceIndex,
 };
 use groundswell_io::counts::{CountRow, CountsReader, TableError};
 use groundswell_io::lines::StopFlag;
@@ -64,7 +65,12 @@ pub(crate) fn score(
     let mut reader = CountsReader::open(path, stop).map_err(usage)?;
     let mut scorer = Scorer::new(options);
     while !stop.is_raised() {
-        let Some(row) = reader.next_row().map_err(refusal)? else { break };
+        let row = reader.next_row();
+        if stop.is_raised() {
+            // The last line may have been cut short by the stop.
+            break;
+        }
+        let Some(row) = row.map_err(refusal)? else { break };
         scorer.take(row, &reader, sinks)?;
     }
     scorer.close_time(sinks)?;
@@ -74,7 +80,7 @@ pub(crate) fn score(
 fn refusal(error: TableError) -> Failure {
     match error {
         TableError::Row { .. } => usage(error),
-        TableError::Input(_) => Failure::Failed(error.into()),
+        TableError::Input(_) | TableError::Read { .. } => Failure::Failed(error.into()),
     }
 }
 
@@ -106,10 +112,10 @@ struct Scorer {
     indices: BTreeMap<String, ServiceIndex>,
     first: Option<EventTime>,
     time: Option<EventTime>,
-    /// The rows of the present time, with the index of their service.
-    rows: Vec<(ServiceIndex, CountRow)>,
-    /// Time and line of the last row of each service, by index.
-    latest: Vec<(EventTime, u64)>,
+    /// The rows of the present time.
+    rows: Vec<CountRow>,
+    /// The services of those rows, with their lines.
+    present: BTreeMap<String, u64>,
     last_bin: Option<Bin>,
 }
 
@@ -123,19 +129,26 @@ impl Scorer {
             first: None,
             time: None,
             rows: Vec::new(),
-            latest: Vec::new(),
+            present: BTreeMap::new(),
             last_bin: None,
         }
     }
 
-    fn take(&mut self, row: CountRow, reader: &CountsReader, sinks: &mut impl ScoreSinks) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        row: CountRow,
+        reader: &CountsReader,
+        sinks: &mut impl ScoreSinks,
+    ) -> Result<(), Failure> {
         let refuse = |reason: String| usage(reader.refuse(reason));
         if let Some(time) = self.time {
             if row.time < time {
                 return Err(refuse("the time goes back; sort the table by timestamp".to_owned()));
             }
             if row.time.ms_since(time) > GAP_MS_MAX {
-                return Err(refuse("over a year after the row before it: rather a wrong date than a gap".to_owned()));
+                return Err(refuse(
+                    "over a year after the row before it: rather a wrong date than a gap".to_owned(),
+                ));
             }
             if row.time > time {
                 self.begin(row.time).map_err(refuse)?;
@@ -150,28 +163,15 @@ impl Scorer {
                 "the time is off the grid of {seconds} s from the first row; give the step with --bin"
             )));
         }
-        let service = match self.indices.get(&row.service) {
-            Some(&service) => {
-                let (time, line) = &mut self.latest[service.as_usize()];
-                if *time == row.time {
-                    return Err(refuse(format!(
-                        "service {:?} has a row for this time already, in line {line}",
-                        row.service
-                    )));
-                }
-                (*time, *line) = (row.time, row.line);
-                service
-            }
-            None => {
-                let service = self.services.push_bare(&row.service);
-                self.indices.insert(row.service.clone(), service);
-                self.latest.push((row.time, row.line));
-                service
-            }
-        };
+        if let Some(line) = self.present.insert(row.service.clone(), row.line) {
+            return Err(refuse(format!(
+                "service {:?} has a row for this time already, in line {line}",
+                row.service
+            )));
+        }
         self.first.get_or_insert(row.time);
         self.time = Some(row.time);
-        self.rows.push((service, row));
+        self.rows.push(row);
         Ok(())
     }
 
@@ -198,29 +198,37 @@ impl Scorer {
         if self.running.is_none() {
             self.start(time, self.options.width.unwrap_or(WIDTH_DEFAULT));
         }
-        let counts: Vec<(ServiceIndex, u32)> = self.rows.iter().map(|(service, row)| (*service, row.count)).collect();
+        // Numbered by name, so that the order of the rows of one time cannot show.
+        for service in self.present.keys() {
+            if !self.indices.contains_key(service) {
+                self.indices.insert(service.clone(), self.services.push_bare(service));
+            }
+        }
+        let counts: Vec<(ServiceIndex, u32)> =
+            self.rows.iter().map(|row| (self.indices[&row.service], row.count)).collect();
         let Some((grid, detector, hash)) = &mut self.running else { return Ok(()) };
         let bin = grid.bin_of(time).ok_or_else(|| anyhow!("every row is checked against the grid"))?;
         let mut unknown = Vec::new();
         if self.options.missing == Missing::Gap {
             let known: Vec<ServiceIndex> = self.indices.values().copied().collect();
+            let absent = self.indices.iter().filter(|(service, _)| !self.present.contains_key(*service));
+            unknown.extend(absent.map(|(_, &service)| service));
             let mut missed = self.last_bin.map_or(bin, |last| last.plus(1));
             while missed < bin {
                 detector.handle_counts(missed, &[], &known);
                 missed = missed.plus(1);
             }
-            unknown = known;
-            unknown.retain(|service| self.latest[service.as_usize()].0 != time);
         }
         self.last_bin = Some(bin);
         let assessments = detector.handle_counts(bin, &counts, &unknown);
         while let Some(event) = detector.poll_event() {
             sinks.event(&event.moved_by_ms(grid.shift_ms), &self.services, *hash)?;
         }
-        for ((_, row), assessment) in self.rows.iter().zip(&assessments) {
+        for (row, assessment) in self.rows.iter().zip(&assessments) {
             sinks.row(row, assessment)?;
         }
         self.rows.clear();
+        self.present.clear();
         Ok(())
     }
 }

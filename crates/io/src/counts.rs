@@ -22,6 +22,16 @@ pub enum TableError {
     /// It cannot be opened.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Reading or unpacking failed on the way.
+    #[error("cannot read {name} after line {line}: {source}")]
+    Read {
+        /// The table as the user named it.
+        name: String,
+        /// Lines that were read before.
+        line: u64,
+        /// What the system or the decompressor said.
+        source: csv::Error,
+    },
     /// A row, or the header, is not as it must be.
     #[error("{name}:{line}: {reason}")]
     Row {
@@ -59,7 +69,10 @@ pub struct TableReader {
 
 impl std::fmt::Debug for TableReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TableReader").field("name", &self.name).field("line", &self.line).finish_non_exhaustive()
+        f.debug_struct("TableReader")
+            .field("name", &self.name)
+            .field("line", &self.line)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,12 +95,16 @@ impl TableReader {
         }
         let lower = |field: &[u8]| String::from_utf8_lossy(field).trim().to_lowercase();
         table.header = table.record.iter().map(lower).collect();
-        Ok(table)
+        let twin = (1..table.header.len()).find(|&n| table.header[..n].contains(&table.header[n]));
+        match twin {
+            Some(twin) => Err(table.refuse(format!("two columns are named `{}`", table.header[twin]))),
+            None => Ok(table),
+        }
     }
 
-    /// The column that has one of `names`.
+    /// The column that has one of `names`, the earliest of them that there is.
     pub fn column(&self, names: &[&str]) -> Option<Column> {
-        let index = self.header.iter().position(|column| names.contains(&column.as_str()))?;
+        let index = names.iter().find_map(|name| self.header.iter().position(|column| column == name))?;
         Some(Column { index, name: self.header[index].clone() })
     }
 
@@ -125,9 +142,8 @@ impl TableReader {
                 self.line = self.record.position().map_or(before, csv::Position::line);
                 Ok(is_row)
             }
-            Err(error) => {
-                self.line = before;
-                Err(self.refuse(error.to_string()))
+            Err(source) => {
+                Err(TableError::Read { name: self.name.clone(), line: before.saturating_sub(1), source })
             }
         }
     }
@@ -289,7 +305,10 @@ mod tests {
         check_refused(b"", "t.csv:1: the table is empty");
         check_refused(b"2023-04-20 12:00:00,5\n", "t.csv:1: there is no column `timestamp`");
         check_refused(b"timestamp,n\n", "there is no column `count` or `value`");
-        check_refused(b"timestamp,count\n\n1700000000,1\nnoon,1\n", "t.csv:4: column 1 (`timestamp`): \"noon\" is not");
+        check_refused(
+            b"timestamp,count\n\n1700000000,1\nnoon,1\n",
+            "t.csv:4: column 1 (`timestamp`): \"noon\" is not",
+        );
         check_refused(b"timestamp,count\n1700000000,-4\n", "t.csv:2: column 2 (`count`): -4 is negative");
         check_refused(b"timestamp,count\n1700000000,1.5\n", "1.5 is fractional");
         check_refused(b"timestamp,count\n1700000000,4294967296\n", "4294967296 is too large");

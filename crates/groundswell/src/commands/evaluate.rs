@@ -230,7 +230,8 @@ fn to_json(
 
 fn to_text(figures: &Figures, matching: &Matching, truths: &[Truth], detections: &[Detection]) -> String {
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-    let minutes = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} min"));
+    let minutes =
+        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} min"));
     let interval = figures
         .false_alarms_per_service_year_95
         .map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.3} to {high:.3}"));

@@ -1,0 +1,103 @@
+//! `groundswell evaluate`: events held against known outages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn fixture(name: &str, file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name).join(file)
+}
+
+fn evaluate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_groundswell"))
+        .arg("evaluate")
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the path is UTF-8")
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).expect("stdout is one JSON object")
+}
+
+#[test]
+fn the_known_outage_of_a_fixture_is_matched() {
+    let (posts, truth) = (fixture("noisy-real", "posts.jsonl.zst"), fixture("noisy-real", "truth.csv"));
+    let output = evaluate(&["--posts", text(&posts), "--truth", text(&truth), "--min-f1", "1", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures = &json(&output)["figures"];
+    assert_eq!(figures["true_positives"], 1);
+    assert_eq!(figures["false_alarms"], 0);
+    assert!(figures["delay_min_median"].as_f64().is_some_and(|delay| delay > 0.0));
+    assert!(figures["service_years"].as_f64().is_some_and(|years| years > 0.0));
+}
+
+#[test]
+fn an_outage_that_is_not_there_is_missed_and_fails_the_bar() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let truth = folder.path().join("truth.csv");
+    let rows = "service,start_utc,end_utc,kind\nnetflix,2023-10-04T03:00:00Z,2023-10-04T04:00:00Z,outage\n";
+    fs::write(&truth, rows).expect("the temporary folder can be written");
+    let posts = fixture("noisy-real", "posts.jsonl.zst");
+    let output = evaluate(&["--posts", text(&posts), "--truth", text(&truth), "--min-f1", "0.5"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("F1 is 0.000, below the 0.5"));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("missed: netflix from 2023-10-04T03:00:00Z"), "{table}");
+    assert!(table.contains("false alarm: whatsapp"), "{table}");
+}
+
+#[test]
+fn counts_are_evaluated_like_posts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (counts, truth) = (folder.path().join("counts.csv"), folder.path().join("truth.csv"));
+    let start = 1_700_006_400 + 2 * 86_400;
+    let mut table = String::from("timestamp,service,count\n");
+    for minute in 0..3 * 1440i64 {
+        let time = 1_700_006_400 + minute * 60;
+        let count = if (start..start + 3600).contains(&time) { 15 } else { minute * 7 % 3 };
+        table.push_str(&format!("{time},shop,{count}\n"));
+    }
+    fs::write(&counts, table).expect("the temporary folder can be written");
+    let row = format!("service,start_utc,end_utc,kind\nshop,{start},{},outage\n", start + 3600);
+    fs::write(&truth, row).expect("the temporary folder can be written");
+    let arguments = ["--counts", text(&counts), "--truth", text(&truth), "--json"];
+    let figures = json(&evaluate(&arguments))["figures"].clone();
+    assert_eq!((&figures["f1"], &figures["ongoing"]), (&1.0.into(), &0.into()), "{figures}");
+    assert!(figures["end_error_min_median"].as_f64().is_some_and(|error| error <= 10.0), "{figures}");
+    // The same stretch as `other` is neither truth nor false alarm.
+    let other = format!("service,start_utc,end_utc,kind\nshop,{start},{},other\n", start + 3600);
+    fs::write(&truth, other).expect("the temporary folder can be written");
+    let figures = json(&evaluate(&arguments))["figures"].clone();
+    assert_eq!((&figures["ignored"], &figures["false_alarms"]), (&1.into(), &0.into()), "{figures}");
+    assert!(figures["precision"].is_null(), "nothing is left to judge: {figures}");
+}
+
+#[test]
+fn a_bad_truth_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let truth = folder.path().join("truth.csv");
+    let posts = fixture("noisy-real", "posts.jsonl.zst");
+    for (rows, expected) in [
+        ("service,start_utc\n", "there is no column `end_utc`"),
+        (
+            "service,start_utc,end_utc\na,noon,1700000000\n",
+            ":2: column 2 (`start_utc`): \"noon\" is not a time",
+        ),
+        (
+            "service,start_utc,end_utc\na,1700000060,1700000000\n",
+            ":2: column 3 (`end_utc`): is before the start",
+        ),
+    ] {
+        fs::write(&truth, rows).expect("the temporary folder can be written");
+        let output = evaluate(&["--posts", text(&posts), "--truth", text(&truth)]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "expected {expected:?} in {message:?}");
+    }
+    assert_eq!(evaluate(&["--truth", text(&truth)]).status.code(), Some(2), "posts or counts are needed");
+}
