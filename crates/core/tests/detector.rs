@@ -23,7 +23,7 @@ impl Dice {
 
     /// A Poisson count by multiplication (Knuth); for means up to a few hundred.
     fn poisson(&mut self, mean: f64) -> u32 {
-        let limit = (-mean).exp();
+        let limit = libm::exp(-mean);
         let mut product = self.uniform();
         let mut n = 0;
         while product > limit {
@@ -143,7 +143,7 @@ fn steady_services_are_hardly_ever_suspected_and_not_started() {
     let events = run(&mut detector, &services(30), 0..14 * MINUTES_PER_DAY, |number, minute| {
         // A day with a night: the complaint rate swings by a factor of three.
         let phase = minute as f64 / MINUTES_PER_DAY as f64 * std::f64::consts::TAU;
-        dice.poisson(rates[number % rates.len()] * (1.0 + 0.5 * phase.sin()))
+        dice.poisson(rates[number % rates.len()] * (1.0 + 0.5 * libm::sin(phase)))
     });
     assert_well_formed(&events);
     // 30 services × 14 days is 1.15 service-years: one suspected is promised, eight come once in 100,000 seeds.

@@ -196,51 +196,51 @@ mod tests {
         }
     }
 
-    /// Pairs, missed, false alarms and ignored.
     #[track_caller]
-    fn check(
-        truths: &[Truth],
-        found: &[Detection],
-        expected: (&[(usize, usize)], &[usize], &[usize], usize),
-    ) {
-        let m = match_onsets(truths, found, 15 * 60_000);
-        assert_eq!(
-            (m.pairs.as_slice(), m.missed.as_slice(), m.false_alarms.as_slice(), m.n_ignored),
-            expected
-        );
+    fn check(truths: &[Truth], found: &[Detection], expected: Matching) {
+        assert_eq!(match_onsets(truths, found, 15 * 60_000), expected);
+    }
+
+    fn matching(
+        pairs: &[(usize, usize)],
+        missed: &[usize],
+        false_alarms: &[usize],
+        n_ignored: usize,
+    ) -> Matching {
+        Matching { pairs: pairs.into(), missed: missed.into(), false_alarms: false_alarms.into(), n_ignored }
     }
 
     #[test]
     fn a_detection_must_see_the_outage_begin() {
-        check(&[truth(0, 60)], &[found(-15, 5)], (&[(0, 0)], &[], &[], 0));
-        check(&[truth(0, 60)], &[found(-16, 5)], (&[], &[0], &[0], 0));
-        check(&[truth(0, 60)], &[found(60, 75)], (&[(0, 0)], &[], &[], 0));
-        check(&[truth(0, 60)], &[found(60, 76)], (&[], &[0], &[0], 0));
-        check(&[truth(0, 60)], &[found(-5, -1)], (&[], &[0], &[0], 0));
+        check(&[truth(0, 60)], &[found(-15, 5)], matching(&[(0, 0)], &[], &[], 0));
+        check(&[truth(0, 60)], &[found(-16, 5)], matching(&[], &[0], &[0], 0));
+        check(&[truth(0, 60)], &[found(60, 75)], matching(&[(0, 0)], &[], &[], 0));
+        check(&[truth(0, 60)], &[found(60, 76)], matching(&[], &[0], &[0], 0));
+        check(&[truth(0, 60)], &[found(-5, -1)], matching(&[], &[0], &[0], 0));
     }
 
     #[test]
     fn an_outage_has_one_detection_the_one_with_the_closest_onset() {
-        check(&[truth(0, 60)], &[found(20, 25), found(1, 5)], (&[(0, 1)], &[], &[0], 0));
+        check(&[truth(0, 60)], &[found(20, 25), found(1, 5)], matching(&[(0, 1)], &[], &[0], 0));
         check(
             &[truth(0, 60), truth(20, 90)],
             &[found(2, 5), found(22, 25)],
-            (&[(0, 0), (1, 1)], &[], &[], 0),
+            matching(&[(0, 0), (1, 1)], &[], &[], 0),
         );
     }
 
     #[test]
     fn what_matches_an_ignored_stretch_is_left_out() {
         let ignored = Truth { is_ignored: true, ..truth(0, 60) };
-        check(std::slice::from_ref(&ignored), &[found(1, 5), found(30, 35)], (&[], &[], &[], 2));
-        check(&[ignored.clone(), truth(0, 60)], &[found(1, 5)], (&[(1, 0)], &[], &[], 0));
-        check(&[ignored], &[], (&[], &[], &[], 0));
+        check(std::slice::from_ref(&ignored), &[found(1, 5), found(30, 35)], matching(&[], &[], &[], 2));
+        check(&[ignored.clone(), truth(0, 60)], &[found(1, 5)], matching(&[(1, 0)], &[], &[], 0));
+        check(&[ignored], &[], matching(&[], &[], &[], 0));
     }
 
     #[test]
     fn another_service_is_another_matter() {
         let other = Detection { service: "t".to_owned(), ..found(1, 5) };
-        check(&[truth(0, 60)], &[other], (&[], &[0], &[0], 0));
+        check(&[truth(0, 60)], &[other], matching(&[], &[0], &[0], 0));
     }
 
     #[test]
@@ -259,8 +259,8 @@ mod tests {
     fn figures_of_a_small_case_are_those_by_hand() {
         let truths = [truth(0, 60), truth(600, 660)];
         let detections = [found(2, 6), found(300, 310)];
-        let matching = match_onsets(&truths, &detections, 900_000);
-        let figures = Figures::of(&matching, &truths, &detections, 2, 31_557_600_000);
+        let found = match_onsets(&truths, &detections, 900_000);
+        let figures = Figures::of(&found, &truths, &detections, 2, 31_557_600_000);
         assert_eq!((figures.precision, figures.recall, figures.f1), (Some(0.5), Some(0.5), 0.5));
         assert_eq!((figures.delay_min_median, figures.onset_error_min_median), (Some(6.0), Some(2.0)));
         assert_eq!(

@@ -51,7 +51,7 @@ const CLEARANCE: f64 = 0.02;
 struct Curve {
     ln_effective_count: f64,
     share: f64,
-    /// Expected loss of the statistic in a bin under the null, −E₀[ℓ].
+    /// Expected loss of the statistic in a bin under the null, −E₀\[ℓ\].
     divergence: f64,
     step: f64,
     run_lengths: Vec<f64>,
