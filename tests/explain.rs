@@ -1,1 +1,143 @@
-//! To come.
+//! `groundswell explain`: the documented JSON form, texts and posts mixed, and answers that agree with `replay`.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{fixture_posts, lines, run, run_on};
+use serde_json::Value;
+
+fn explanations(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON each")).collect()
+}
+
+fn keys(object: &Value) -> Vec<&str> {
+    object.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_json_form_is_the_documented_one() {
+    let run = run(&["explain", "--json", "is spotify down?", "lovely weather"]).exits(0);
+    let all = explanations(run.text());
+    assert_eq!(all.len(), 2, "a line for each text");
+    for explanation in &all {
+        let mut found = keys(explanation);
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            ["complaints", "findings", "id", "mentioned", "outcome"],
+            "these keys and no other"
+        );
+        assert!(explanation["id"].is_null(), "a text has no id");
+    }
+    assert_eq!(all[0]["outcome"], "complaint");
+    assert_eq!(all[0]["mentioned"], serde_json::json!(["spotify"]));
+    let complaint = &all[0]["complaints"][0];
+    assert_eq!(complaint["service"], "spotify");
+    assert_eq!(complaint["symptom"], "access");
+    assert_eq!(complaint["weight"], 1.0, "a question whether it is down is of tier A");
+    let finding = &all[0]["findings"][0];
+    for key in ["phrase", "service", "tier", "weight", "symptom", "language", "verdict"] {
+        assert!(finding.get(key).is_some(), "a finding has a {key}: {finding}");
+    }
+    assert_eq!(finding["verdict"], "counts");
+    assert_eq!(all[1]["outcome"], "no_service");
+    assert_eq!(all[1]["complaints"], serde_json::json!([]), "no complaint is an empty list");
+}
+
+#[track_caller]
+fn check_outcome(text: &str, expected: &str) {
+    let run = run(&["explain", "--json", text]).exits(0);
+    assert_eq!(explanations(run.text())[0]["outcome"], expected, "{text:?}");
+}
+
+#[test]
+fn the_reason_why_a_text_does_not_count_is_named() {
+    check_outcome("spotify is down", "complaint");
+    check_outcome("spotify isn't down for me", "negated");
+    check_outcome("spotify was down last week", "not_now");
+    check_outcome("spotify is back up", "recovery");
+    check_outcome("I love spotify", "no_complaint");
+    check_outcome("everything is down", "no_service");
+}
+
+#[test]
+fn stdin_may_mix_texts_and_posts_and_each_gives_a_line() {
+    let stdin = concat!(
+        "is spotify down?\n",
+        "\n",
+        r#"{"id":"p1","text":"spotify is down","created_at":"2023-04-20T12:00:00Z","author":"a"}"#,
+        "\r\n",
+        r#"{"id":"p2","text":"RT spotify is down","is_repost":true}"#,
+        "\n",
+        r#"{"id":"p3","text":"I can't log in","service":"spotify"}"#,
+        "\n",
+        r#"{"id":"p4","text":"I can't log in","service":"no-such"}"#,
+        "\n{\"id\":\"p5\n",
+        r#"{"id":"p6","text":7}"#,
+        "\nthe last text has no line end",
+    );
+    let run = run_on(&["explain", "--json", "first an argument", "-"], stdin.as_bytes()).exits(0);
+    let found: Vec<(Value, String)> = explanations(run.text())
+        .into_iter()
+        .map(|all| (all["id"].clone(), all["outcome"].as_str().expect("an outcome").to_owned()))
+        .collect();
+    let expected = [
+        (Value::Null, "no_service"),
+        (Value::Null, "complaint"),
+        ("p1".into(), "complaint"),
+        ("p2".into(), "repost"),
+        ("p3".into(), "complaint"),
+        ("p4".into(), "unknown_service"),
+        (Value::Null, "not_json"),
+        (Value::Null, "bad_field"),
+        (Value::Null, "no_service"),
+    ];
+    let expected = expected.map(|(id, outcome)| (id, outcome.to_owned()));
+    assert_eq!(found, expected, "in the order of the input, blank lines left out");
+}
+
+#[test]
+fn a_text_can_be_taken_as_addressed_to_a_service() {
+    let addressed = run(&["explain", "--json", "--service", "spotify", "can't log in"]).exits(0);
+    let explanation = &explanations(addressed.text())[0];
+    assert_eq!(explanation["complaints"][0]["service"], "spotify", "the option names the service");
+    assert_eq!(explanation["complaints"][0]["symptom"], "login");
+    run(&["explain", "--service", "no-such", "x"]).exits(2).says(&["--service no-such", "no such service"]);
+}
+
+#[test]
+fn the_form_for_people_names_text_outcome_service_and_phrase() {
+    let run = run(&["explain", "is spotify down?"]).exits(0);
+    for part in ["is spotify down?", "complaint", "spotify", "access", "counts"] {
+        assert!(run.text().contains(part), "it must say {part:?}:\n{}", run.text());
+    }
+}
+
+#[test]
+fn it_agrees_with_replay_about_every_post() {
+    let posts = fixture_posts("viral-not-down");
+    let some = lines(&posts)[..20_000].concat();
+    let explained = run_on(&["explain", "--json", "-"], &some).exits(0);
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    for explanation in explained.text().lines() {
+        let (_, rest) = explanation.split_once("\"outcome\":\"").expect("an outcome");
+        let (outcome, _) = rest.split_once('"').expect("a string ends");
+        *outcomes.entry(outcome.to_owned()).or_default() += 1;
+    }
+    let mut replayed = run_on(&["replay", "-"], &some).exits(0).summary().outcomes;
+    // Explain looks at one post at a time, so it cannot know of an author's earlier post or of copies.
+    for of_several in ["duplicate_author", "repeated_text"] {
+        let n = replayed.remove(of_several).unwrap_or(0);
+        *replayed.entry("complaint".to_owned()).or_default() += n;
+    }
+    assert_eq!(outcomes, replayed, "the same judgement decides in both");
+}
+
+#[test]
+fn a_request_without_a_text_exits_2() {
+    run(&["explain"]).exits(2).says(&["<TEXT>"]);
+    run(&["explain", "--no-such-option", "x"]).exits(2).says(&["--no-such-option"]);
+    let run = run_on(&["explain", "--json", "-"], b"").exits(0);
+    assert!(run.stdout.is_empty(), "nothing in, nothing out");
+}

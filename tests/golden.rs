@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use common::{Event, FIXTURES, Folder, checked_events, fixture, fixture_posts, read, read_text, replay, run};
-use common::{services_of, truth};
+use common::{fits_schema, services_of, truth};
+use serde_json::{Map, Value};
 
 const UPDATE_VARIABLE: &str = "GROUNDSWELL_UPDATE_GOLDEN";
 
@@ -79,6 +80,36 @@ fn a_difference_says_where_it_is_and_how_to_accept_it() {
         assert!(text.contains(part), "{text:?} must say {part:?}");
     }
     assert!(difference("x", "a\n", "a\nb\n").contains("- (no more events)"), "a shorter stream has an end");
+}
+
+#[test]
+fn the_schema_refuses_what_an_event_must_not_be() {
+    let events = events_of("noisy-real");
+    let of_kind =
+        |kind: &str| events.iter().find(|event| event.kind == kind).expect("it is there").json.clone();
+    let (started, ended) = (of_kind("started"), of_kind("ended"));
+    let check_refused = |event: &Value, pointer: &str, change: fn(&mut Map<String, Value>)| {
+        let mut changed = event.clone();
+        change(changed.pointer_mut(pointer).and_then(Value::as_object_mut).expect("an object is there"));
+        assert!(!fits_schema(&changed), "the schema must refuse {changed}");
+    };
+    for pointer in ["", "/data", "/data/peak"] {
+        check_refused(&started, pointer, |object| drop(object.insert("surprise".into(), Value::from(1))));
+    }
+    for field in ["ended_at", "duration_s", "end_reason"] {
+        let mut with_end = started.clone();
+        with_end["data"][field] = ended["data"][field].clone();
+        assert!(!fits_schema(&with_end), "an outage that goes on must have no {field}");
+        let mut without = ended.clone();
+        without["data"].as_object_mut().expect("data is an object").remove(field);
+        assert!(!fits_schema(&without), "one that ended must have {field}");
+    }
+    check_refused(&started, "/data", |data| drop(data.insert("status".into(), "ended".into())));
+    check_refused(&started, "/data", |data| drop(data.insert("expected".into(), Value::from(0.0))));
+    check_refused(&started, "/data/symptoms", |all| drop(all.insert("sadness".into(), Value::from(1))));
+    check_refused(&ended, "/data", |data| {
+        drop(data.insert("ended_at".into(), "2023-10-04T17:37:30Z".into()))
+    });
 }
 
 #[test]
@@ -155,7 +186,7 @@ fn every_fixture_is_made_anew_by_the_command_in_its_readme() {
         let (posts, truth) = (folder.path("posts.jsonl"), folder.path("truth.csv"));
         let scenario = format!("fixtures/{name}/scenario.toml");
         let seed = seed_of(name);
-        // Unpacked: packing as tightly as the committed files are takes a minute in a debug build.
+        // Unpacked: packing as tightly as the committed files are takes half a minute.
         run(&["simulate", "--scenario", &scenario, "--seed", &seed, "--posts", &posts, "--truth", &truth])
             .exits(0);
         let made = read(posts.as_ref());

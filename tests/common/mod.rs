@@ -239,7 +239,8 @@ impl Event {
     fn parse(line: &str) -> Self {
         let json: Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
-        check_schema(&json);
+        let faults = schema_faults(&json);
+        assert!(faults.is_empty(), "the event must fit its schema:\n{faults}{json}");
         let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let needed = |pointer: &str| text(pointer).unwrap_or_else(|| panic!("{pointer} is missing: {line}"));
         let kind =
@@ -271,9 +272,8 @@ pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap_or_else(|error| panic!("{text:?} must be a time: {error}"))
 }
 
-/// Whether an event has the form that `schemas/outage-event.v1.schema.json` promises.
-#[track_caller]
-pub(crate) fn check_schema(event: &Value) {
+/// What `schemas/outage-event.v1.schema.json` has against an event, a line each.
+fn schema_faults(event: &Value) -> String {
     static VALIDATOR: OnceLock<jsonschema::Validator> = OnceLock::new();
     let validator = VALIDATOR.get_or_init(|| {
         let schema = read_text(&root().join("schemas/outage-event.v1.schema.json"));
@@ -284,7 +284,12 @@ pub(crate) fn check_schema(event: &Value) {
     for error in validator.iter_errors(event) {
         writeln!(faults, "  at {}: {error}", error.instance_path()).expect("a string can be written");
     }
-    assert!(faults.is_empty(), "the event must fit its schema:\n{faults}{event}");
+    faults
+}
+
+/// Whether an event has the form that the schema promises.
+pub(crate) fn fits_schema(event: &Value) -> bool {
+    schema_faults(event).is_empty()
 }
 
 /// Updates of an outage come at least this long after its last event.

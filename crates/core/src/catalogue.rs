@@ -159,6 +159,24 @@ impl Service {
         }
     }
 
+    /// The same without spare room: a catalogue is kept for good, and there may be ten thousand of these.
+    fn fitted(mut self) -> Self {
+        for names in [
+            &mut self.aliases,
+            &mut self.handles,
+            &mut self.official,
+            &mut self.hashtags,
+            &mut self.domains,
+            &mut self.require_any,
+            &mut self.exclude,
+            &mut self.depends_on,
+            &mut self.regions,
+        ] {
+            names.shrink_to_fit();
+        }
+        self
+    }
+
     fn name_lists(&self) -> [(&'static str, &[String]); 7] {
         [
             ("aliases", &self.aliases),
@@ -219,7 +237,7 @@ fn read_by_tables(source: &SourceText) -> Option<Vec<(usize, Service)>> {
     let mut entries = Vec::new();
     let mut read = |table: &str, line: usize| -> Option<()> {
         let file: CatalogueFile = toml::from_str(table).ok()?;
-        entries.extend(file.service.into_iter().map(|entry| (line, entry.into_inner())));
+        entries.extend(file.service.into_iter().map(|entry| (line, entry.into_inner().fitted())));
         Some(())
     };
     let (mut table_start, mut table_line, mut offset) = (0, 1, 0);

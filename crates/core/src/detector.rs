@@ -337,11 +337,12 @@ impl Detector {
         for service in services.into_iter().filter(|service| !is_unknown(service)) {
             let Some(monitor) = self.state.monitors.get_mut(&service) else { continue };
             let said = counts.get(&service).unwrap_or(&nothing);
+            let was_idle = monitor.is_idle();
             self.events.extend(monitor.observe(service, bin, said, &self.rules));
-            if monitor.is_idle() {
-                self.state.active.remove(&service);
-            } else {
-                self.state.active.insert(service);
+            match (was_idle, monitor.is_idle()) {
+                (true, false) => _ = self.state.active.insert(service),
+                (false, true) => _ = self.state.active.remove(&service),
+                (true, true) | (false, false) => {}
             }
         }
         if let Some(rows) = &mut self.rows {

@@ -119,6 +119,35 @@ struct Told {
     peak: u32,
 }
 
+/// The bins of the last hour that had complaints, and their sum: since an author counts once an hour, that is how many
+/// people complained in it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Recent {
+    bins: VecDeque<(Bin, u32)>,
+    total: u32,
+}
+
+impl Recent {
+    fn push(&mut self, bin: Bin, observed: u32, hour_bins: i64) {
+        while let Some(&(old, n)) = self.bins.front()
+            && bin.since(old) >= hour_bins
+        {
+            self.bins.pop_front();
+            self.total = self.total.saturating_sub(n);
+        }
+        if observed > 0 {
+            self.bins.push_back((bin, observed));
+            self.total = self.total.saturating_add(observed);
+        }
+    }
+
+    /// The bins from `first` on, in order.
+    fn since(&self, first: Bin) -> impl Iterator<Item = (Bin, u32)> + '_ {
+        let start = self.bins.partition_point(|&(bin, _)| bin < first);
+        self.bins.range(start..).copied()
+    }
+}
+
 /// The state of one service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Monitor {
@@ -128,7 +157,7 @@ pub(crate) struct Monitor {
     evidence: Evidence,
     state: OutageState,
     /// Bins of the last hour that had complaints.
-    recent: VecDeque<(Bin, u32)>,
+    recent: Recent,
     tally: Tally,
     outage: Option<Box<Outage>>,
 }
@@ -151,7 +180,7 @@ impl Monitor {
             bank: Bank::of(&expectation, rules.run_lengths, rules.width),
             evidence: Evidence::none_since(bin),
             state: OutageState::Normal,
-            recent: VecDeque::new(),
+            recent: Recent::default(),
             tally: Tally::default(),
             outage: None,
         }
@@ -192,7 +221,7 @@ impl Monitor {
         rules: &Rules,
     ) -> Option<OutageEvent> {
         let observed = u32::try_from(said.n_complaints()).unwrap_or(u32::MAX);
-        self.remember(bin, observed, rules);
+        self.recent.push(bin, observed, rules.hour_bins);
         if self.is_idle() {
             self.tally = Tally::default();
         }
@@ -242,20 +271,7 @@ impl Monitor {
     }
 
     fn reading(&self) -> Reading {
-        self.evidence.read(&self.bank, self.n_authors_recent())
-    }
-
-    fn n_authors_recent(&self) -> u32 {
-        self.recent.iter().fold(0u32, |sum, &(_, n)| sum.saturating_add(n))
-    }
-
-    fn remember(&mut self, bin: Bin, observed: u32, rules: &Rules) {
-        while self.recent.front().is_some_and(|&(old, _)| bin.since(old) >= rules.hour_bins) {
-            self.recent.pop_front();
-        }
-        if observed > 0 {
-            self.recent.push_back((bin, observed));
-        }
+        self.evidence.read(&self.bank, self.recent.total)
     }
 
     fn signal(&mut self, bin: Bin, observed: u32, reading: &Reading, rules: &Rules) -> Signal {
@@ -313,6 +329,9 @@ impl Monitor {
             }
             _ => {}
         }
+        if self.outage.is_none() {
+            return;
+        }
         let severity = self.severity(bin, rules);
         if let Some(outage) = &mut self.outage {
             outage.severity = outage.severity.max(severity);
@@ -324,10 +343,14 @@ impl Monitor {
 
     fn open_outage(&mut self, bin: Bin, reading: &Reading, rules: &Rules) {
         let onset = reading.onset;
-        let since_onset = self.recent.iter().filter(|&&(at, _)| at >= onset);
-        let peak =
-            since_onset.clone().copied().fold((bin, 0), |best, now| if now.1 > best.1 { now } else { best });
-        let observed: f64 = since_onset.map(|&(_, n)| f64::from(n)).sum();
+        let mut peak = (bin, 0);
+        let mut observed = 0.0;
+        for (at, n) in self.recent.since(onset) {
+            observed += f64::from(n);
+            if n > peak.1 {
+                peak = (at, n);
+            }
+        }
         let n_bins = bin.since(onset) + 1;
         let strength = observed / (self.expectation.guarded * n_bins.min(rules.hour_bins) as f64);
         self.baseline.strike_out(n_bins, rules.chunk);
@@ -358,8 +381,7 @@ impl Monitor {
 
     fn severity(&self, bin: Bin, rules: &Rules) -> Severity {
         let since = bin.plus(1 - rules.severity_bins);
-        let observed: f64 =
-            self.recent.iter().rev().take_while(|&&(at, _)| at >= since).map(|&(_, n)| f64::from(n)).sum();
+        let observed: f64 = self.recent.since(since).map(|(_, n)| f64::from(n)).sum();
         let per_minute = 60.0 / f64::from(rules.width.seconds());
         let rate = observed / rules.severity_bins as f64 * per_minute;
         Severity::of_rates(rate, self.expectation.guarded * per_minute)
@@ -401,7 +423,7 @@ impl Monitor {
             expected: self.expectation.guarded,
             evidence: reading.evidence,
             threshold: if kind == EventKind::Suspected { reading.suspected } else { reading.started },
-            n_authors_recent: self.n_authors_recent(),
+            n_authors_recent: self.recent.total,
         };
         let leading = self.tally.leading_symptom();
         let scope = self.tally.scope();

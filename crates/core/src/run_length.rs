@@ -13,9 +13,10 @@
 //! # Why a table
 //! E₀\[e^ℓ\] = 1 makes the run length at least e^h, so h = ln(run length) would keep the promise without a table. The
 //! true run length is C·e^h (Siegmund 1985) with C from a few for dense counts to thousands for rare ones: at one
-//! complaint in ten minutes, ρ = 2 and a year, the bound is 13.2 where 9.4 will do, and delay grows in proportion. Simulation at start would take seconds a service, and would
-//! have to be repeated whenever the baseline moves. The table is solved ahead, exactly: the statistic on a fine
-//! lattice is a Markov chain (Brook & Evans 1972), and elimination gives its run length.
+//! complaint in ten minutes, ρ = 2 and a year, the bound is 13.2 where 9.4 will do, and delay grows in proportion.
+//! Simulation at start would take seconds a service, and would have to be repeated whenever the baseline moves. The
+//! table is solved ahead, exactly: the statistic on a fine lattice is a Markov chain (Brook & Evans 1972), and
+//! elimination gives its run length.
 //!
 //! # Mechanics
 //! * *Coordinates.* The effective count ν = μ/(1 + sμ), and the overdispersion as a share of the most possible at that

@@ -16,9 +16,9 @@ const LEADING_MIN: u64 = 5;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     n_complaints: u64,
-    symptoms: Vec<(Symptom, u64)>,
-    languages: Vec<(LanguageTag, u64)>,
-    countries: Vec<([u8; 2], u64)>,
+    symptoms: Vec<(Symptom, u32)>,
+    languages: Vec<(LanguageTag, u32)>,
+    countries: Vec<([u8; 2], u32)>,
 }
 
 impl Tally {
@@ -65,17 +65,17 @@ impl Tally {
     }
 }
 
-fn count<K: PartialEq>(counts: &mut Vec<(K, u64)>, key: K, n: u64) {
+fn count<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, n: u32) {
     match counts.iter().position(|(known, _)| *known == key) {
-        Some(at) => counts[at].1 += n,
+        Some(at) => counts[at].1 = counts[at].1.saturating_add(n),
         None if counts.len() < KEYS_MAX => counts.push((key, n)),
         None => {}
     }
 }
 
 /// Most first, then by key.
-fn ordered<K: Copy + Ord>(counts: &[(K, u64)]) -> Vec<(K, u64)> {
-    let mut ordered = counts.to_vec();
+fn ordered<K: Copy + Ord>(counts: &[(K, u32)]) -> Vec<(K, u64)> {
+    let mut ordered: Vec<(K, u64)> = counts.iter().map(|&(key, n)| (key, u64::from(n))).collect();
     ordered.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     ordered
 }

@@ -144,11 +144,7 @@ impl Replay {
         self.first_time.get_or_insert(post.event_time);
         match self.pipeline.handle_post(ticket, &post) {
             Receipt::Decided(outcome) if outcome.is_dead_letter() => {
-                let detail = match (outcome, post.service) {
-                    (Outcome::UnknownService, Some(id)) => format!("the catalogue has no service `{id}`"),
-                    _ => outcome.meaning().to_owned(),
-                };
-                sinks.dead_letter(&place, &Rejection { outcome, detail }, Some(raw))?;
+                sinks.dead_letter(&place, &rejection(outcome, post.service), Some(raw))?;
             }
             Receipt::Decided(_) | Receipt::Held => {}
             Receipt::SetAside => {
@@ -179,9 +175,10 @@ impl Replay {
             let kept = self.set_aside.remove(&ticket);
             if outcome.is_dead_letter() {
                 let place = kept.as_ref().map_or(Place { input: 0, line: 0 }, |kept| kept.place);
-                let detail = outcome.meaning().to_owned();
                 let raw = kept.as_ref().map(|kept| kept.raw.as_slice());
-                sinks.dead_letter(&place, &Rejection { outcome, detail }, raw)?;
+                let decoded = raw.and_then(|raw| decode(raw).ok());
+                let service = decoded.as_ref().and_then(|post| post.as_post().service);
+                sinks.dead_letter(&place, &rejection(outcome, service), raw)?;
             }
         }
         while let Some(event) = detector.poll_event() {
@@ -235,6 +232,15 @@ impl Replay {
     pub(crate) fn n_without_author(&self) -> u64 {
         self.n_without_author
     }
+}
+
+/// Why a post that was read is not used; `service` is what it was addressed to.
+fn rejection(outcome: Outcome, service: Option<&str>) -> Rejection {
+    let detail = match (outcome, service) {
+        (Outcome::UnknownService, Some(id)) => format!("the catalogue has no service `{id}`"),
+        _ => outcome.meaning().to_owned(),
+    };
+    Rejection { outcome, detail }
 }
 
 /// What a replay came to, for judging it.

@@ -55,14 +55,18 @@ pub(crate) struct Scored {
     pub(crate) last: Option<EventTime>,
 }
 
-/// Scores the table at `path` up to its end, or until `stop` is raised.
+/// Opens the table at `path`.
+pub(crate) fn open(path: &Path, stop: &StopFlag) -> Result<CountsReader, Failure> {
+    CountsReader::open(path, stop).map_err(refusal)
+}
+
+/// Scores a table up to its end, or until `stop` is raised.
 pub(crate) fn score(
-    path: &Path,
+    mut reader: CountsReader,
     options: ScoreOptions,
     stop: &StopFlag,
     sinks: &mut impl ScoreSinks,
 ) -> Result<Scored, Failure> {
-    let mut reader = CountsReader::open(path, stop).map_err(usage)?;
     let mut scorer = Scorer::new(options);
     while !stop.is_raised() {
         let row = reader.next_row();
@@ -79,8 +83,8 @@ pub(crate) fn score(
 
 fn refusal(error: TableError) -> Failure {
     match error {
-        TableError::Row { .. } => usage(error),
-        TableError::Input(_) | TableError::Read { .. } => Failure::Failed(error.into()),
+        TableError::Row { .. } | TableError::Input(_) => usage(error),
+        TableError::Read { .. } => Failure::Failed(error.into()),
     }
 }
 

@@ -23,7 +23,7 @@ pub enum TableError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// Reading or unpacking failed on the way.
-    #[error("cannot read {name} after line {line}: {source}")]
+    #[error("cannot read {name} after line {line}")]
     Read {
         /// The table as the user named it.
         name: String,

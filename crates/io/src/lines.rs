@@ -21,7 +21,7 @@ const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 #[derive(Debug, Error)]
 pub enum InputError {
     /// It cannot be opened.
-    #[error("cannot open {name}: {source}")]
+    #[error("cannot open {name}")]
     Open {
         /// The input as the user named it.
         name: String,
@@ -29,7 +29,7 @@ pub enum InputError {
         source: io::Error,
     },
     /// Reading or unpacking failed on the way.
-    #[error("cannot read {name} after line {line}: {source}")]
+    #[error("cannot read {name} after line {line}")]
     Read {
         /// The input as the user named it.
         name: String,

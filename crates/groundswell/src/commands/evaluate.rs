@@ -148,7 +148,7 @@ fn watch_counts(path: &Path, args: &Args, stop: &StopFlag) -> Result<Watched, Fa
     let config: Config = args.settings.load()?.config;
     let mut collector = Collector::new(args.tier);
     let options = ScoreOptions { width: None, missing: Missing::Zero, config };
-    let scored = scoring::score(path, options, stop, &mut collector)?;
+    let scored = scoring::score(scoring::open(path, stop)?, options, stop, &mut collector)?;
     if stop.is_raised() {
         return Err(anyhow!("interrupted").into());
     }

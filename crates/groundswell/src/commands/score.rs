@@ -82,10 +82,11 @@ pub(crate) fn run(args: Args) -> Outcome {
         }
     };
     let stop = interrupt::stop_flag()?;
+    let reader = scoring::open(&args.input, &stop)?;
     let table = CountsWriter::new(BufWriter::new(io::stdout().lock()))?;
     let mut outputs = Outputs { table, events };
     let options = ScoreOptions { width: args.bin, missing: args.missing, config };
-    let scored = scoring::score(&args.input, options, &stop, &mut outputs);
+    let scored = scoring::score(reader, options, &stop, &mut outputs);
     // What was said of the rows before a bad one stands.
     outputs.table.flush()?;
     if let Some(events) = &mut outputs.events {
