@@ -108,7 +108,7 @@ fn the_schema_refuses_what_an_event_must_not_be() {
     check_refused(&started, "/data", |data| drop(data.insert("expected".into(), Value::from(0.0))));
     check_refused(&started, "/data/symptoms", |all| drop(all.insert("sadness".into(), Value::from(1))));
     check_refused(&ended, "/data", |data| {
-        drop(data.insert("ended_at".into(), "2023-10-04T17:37:30Z".into()))
+        drop(data.insert("ended_at".into(), "2023-10-04T17:37:30Z".into()));
     });
 }
 

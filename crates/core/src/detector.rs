@@ -55,6 +55,42 @@ pub struct Row {
     pub assessment: Assessment,
 }
 
+/// The services under watch, by index: each tick visits many of them, in order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Monitors(Vec<Option<Box<Monitor>>>);
+
+impl Monitors {
+    fn contains(&self, service: ServiceIndex) -> bool {
+        self.get(service).is_some()
+    }
+
+    fn get(&self, service: ServiceIndex) -> Option<&Monitor> {
+        self.0.get(service.as_usize())?.as_deref()
+    }
+
+    fn get_mut(&mut self, service: ServiceIndex) -> Option<&mut Monitor> {
+        self.0.get_mut(service.as_usize())?.as_deref_mut()
+    }
+
+    fn insert(&mut self, service: ServiceIndex, monitor: Monitor) {
+        let index = service.as_usize();
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        self.0[index] = Some(Box::new(monitor));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (ServiceIndex, &Monitor)> {
+        let known = self.0.iter().enumerate();
+        known.filter_map(|(index, monitor)| Some((ServiceIndex::of(index), monitor.as_deref()?)))
+    }
+
+    /// Every `step`th service from the first whose index is `first`.
+    fn every_mut(&mut self, first: usize, step: usize) -> impl Iterator<Item = &mut Monitor> {
+        self.0.iter_mut().skip(first).step_by(step).filter_map(Option::as_deref_mut)
+    }
+}
+
 /// All that a detector remembers. Everything else is derived from configuration and catalogue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DetectorState {
@@ -65,7 +101,7 @@ pub(crate) struct DetectorState {
     /// The bin with which watching began.
     first_bin: Option<Bin>,
     group: GroupProfile,
-    monitors: BTreeMap<ServiceIndex, Monitor>,
+    monitors: Monitors,
     /// The services that are not idle.
     active: BTreeSet<ServiceIndex>,
     outcomes: OutcomeCounts,
@@ -93,7 +129,7 @@ impl Detector {
             next_bin: None,
             first_bin: None,
             group: GroupProfile::new(),
-            monitors: BTreeMap::new(),
+            monitors: Monitors::default(),
             active: BTreeSet::new(),
             outcomes: OutcomeCounts::default(),
             n_bins_closed: 0,
@@ -184,21 +220,21 @@ impl Detector {
         let mut tallies = BTreeMap::new();
         for &(service, observed) in counts {
             // A service's own history begins with its first row, not with the first row of another's.
-            if !self.state.monitors.contains_key(&service) {
+            if !self.state.monitors.contains(service) {
                 self.add_monitor(service, bin, 0);
             }
             let tally: &mut Tally = tallies.entry(service).or_default();
             tally.add_bare(observed);
         }
         for service in unknown {
-            if let Some(monitor) = self.state.monitors.get_mut(service) {
+            if let Some(monitor) = self.state.monitors.get_mut(*service) {
                 monitor.skip_bin();
             }
         }
         let unknown: BTreeSet<ServiceIndex> = unknown.iter().copied().collect();
         let is_unknown = |service: &ServiceIndex| unknown.contains(service);
         self.observe_bin(bin, &tallies, is_unknown);
-        let assess = |&(service, observed)| Some(self.state.monitors.get(&service)?.assess(observed));
+        let assess = |&(service, observed)| Some(self.state.monitors.get(service)?.assess(observed));
         let assessments = counts.iter().filter_map(assess).collect();
         self.end_bin(bin);
         assessments
@@ -236,7 +272,7 @@ impl Detector {
 
     /// Services that have been complained about.
     pub fn n_services_seen(&self) -> usize {
-        self.state.monitors.len()
+        self.state.monitors.iter().count()
     }
 
     /// The latest event time borne out.
@@ -300,7 +336,7 @@ impl Detector {
             let closed = closed.unwrap_or_default();
             closed.outcomes.iter().for_each(|&outcome| self.state.outcomes.record(outcome));
             for &service in closed.counts.keys() {
-                if !self.state.monitors.contains_key(&service) {
+                if !self.state.monitors.contains(service) {
                     let n_silent =
                         self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin, service));
                     self.add_monitor(service, bin, n_silent);
@@ -331,12 +367,15 @@ impl Detector {
         is_unknown: impl Fn(&ServiceIndex) -> bool,
     ) {
         let nothing = Tally::default();
-        let mut services: Vec<ServiceIndex> = self.state.active.iter().copied().collect();
-        services.extend(counts.keys().filter(|service| !self.state.active.contains(service)));
-        services.sort_unstable();
-        for service in services.into_iter().filter(|service| !is_unknown(service)) {
-            let Some(monitor) = self.state.monitors.get_mut(&service) else { continue };
-            let said = counts.get(&service).unwrap_or(&nothing);
+        let mut services: Vec<(ServiceIndex, &Tally)> =
+            counts.iter().map(|(&service, said)| (service, said)).collect();
+        let silent = self.state.active.iter().filter(|service| !counts.contains_key(service));
+        services.extend(silent.map(|&service| (service, &nothing)));
+        services.sort_unstable_by_key(|&(service, _)| service);
+        for (service, said) in services {
+            let Some(monitor) = self.state.monitors.get_mut(service).filter(|_| !is_unknown(&service)) else {
+                continue;
+            };
             let was_idle = monitor.is_idle();
             self.events.extend(monitor.observe(service, bin, said, &self.rules));
             match (was_idle, monitor.is_idle()) {
@@ -347,7 +386,7 @@ impl Detector {
         }
         if let Some(rows) = &mut self.rows {
             let time = self.rules.width.start_of(bin);
-            rows.extend(self.state.monitors.iter().map(|(&service, monitor)| {
+            rows.extend(self.state.monitors.iter().map(|(service, monitor)| {
                 let observed = counts.get(&service).map_or(0, Tally::n_complaints);
                 let assessment = monitor.assess(u32::try_from(observed).unwrap_or(u32::MAX));
                 Row { time, service, assessment }
@@ -365,18 +404,25 @@ impl Detector {
         let middle = |bin: Bin| week_position(self.rules.width.start_of(bin.plus(chunk.bins / 2)));
         let ended = middle(next.plus(-chunk.bins));
         let state = &mut self.state;
-        let ends_now = |service: ServiceIndex| chunk.bins_into_chunk(next, service) == 0;
-        for (_, monitor) in state.monitors.iter_mut().filter(|(service, _)| ends_now(**service)) {
+        // Service n ends its chunk with the bins for which this is zero: `bins_into_chunk` of its index.
+        let n_bins = chunk.bins;
+        let first = (n_bins - chunk.bins_into_chunk(next, ServiceIndex::of(0))) % n_bins;
+        let (first, step) = (bin_count(first), bin_count(n_bins));
+        for monitor in state.monitors.every_mut(first, step) {
             monitor.end_chunk(ended, &mut state.group, &self.rules);
         }
         let group = state.group.at(middle(next));
-        for (_, monitor) in state.monitors.iter_mut().filter(|(service, _)| ends_now(**service)) {
+        for monitor in state.monitors.every_mut(first, step) {
             monitor.begin_chunk(&group, &self.rules);
         }
     }
 
     /// Services with an outage that is told and not over.
     pub fn ongoing(&self) -> impl Iterator<Item = ServiceIndex> + '_ {
-        self.state.monitors.iter().filter(|(_, monitor)| monitor.is_ongoing()).map(|(&service, _)| service)
+        self.state.monitors.iter().filter(|(_, monitor)| monitor.is_ongoing()).map(|(service, _)| service)
     }
+}
+
+fn bin_count(n: i64) -> usize {
+    usize::try_from(n).expect("a chunk has at least one bin, and no chunk has a negative number of them")
 }

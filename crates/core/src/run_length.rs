@@ -22,7 +22,7 @@
 //! * *Coordinates.* The effective count ν = μ/(1 + sμ), and the overdispersion as a share of the most possible at that
 //!   ν for s ≤ 2. Gamma-like counts of huge services stay in range this way: there ν = r.
 //! * *Value.* h plus the loss expected in a bin, d = −E₀\[ℓ\], over √(L² + 2dL) with L the logarithm of the run length.
-//!   It is within a factor of two of 1 both where many bins build an alarm (h = L − ln C) and where one does (h + d is
+//!   It is of order 1 and smooth both where many bins build an alarm (h = L − ln C) and where one does (h + d is
 //!   a quantile of the count), so a cubic spline in ln ν and third-degree series in the others follow it.
 //! * *Rare events.* Below the table's smallest ν, a bin holds one post or none, and only the time scale is left: the
 //!   run length is inversely proportional to ν.
