@@ -243,7 +243,7 @@ impl Monitor {
         }
         self.follow_outage(bin, observed, state_before, &reading, rules);
         let kind = match transition {
-            Some(transition) => Some(self.kind_of(transition, bin)),
+            Some(transition) => Some(kind_of(transition)),
             None => self.update_is_due(bin, rules).then_some(EventKind::Updated),
         };
         let ended = match transition {
@@ -387,15 +387,6 @@ impl Monitor {
         Severity::of_rates(rate, self.expectation.guarded * per_minute)
     }
 
-    fn kind_of(&self, transition: Transition, _bin: Bin) -> EventKind {
-        match transition {
-            Transition::Suspected => EventKind::Suspected,
-            Transition::Started => EventKind::Started,
-            Transition::Retracted => EventKind::Retracted,
-            Transition::Ended(_) => EventKind::Ended,
-        }
-    }
-
     fn update_is_due(&self, bin: Bin, rules: &Rules) -> bool {
         let Some(outage) = &self.outage else { return false };
         let told = &outage.told;
@@ -446,5 +437,14 @@ impl Monitor {
             peak: Peak { at: rules.width.start_of(outage.peak.0), observed: outage.peak.1 },
             scope,
         }
+    }
+}
+
+fn kind_of(transition: Transition) -> EventKind {
+    match transition {
+        Transition::Suspected => EventKind::Suspected,
+        Transition::Started => EventKind::Started,
+        Transition::Retracted => EventKind::Retracted,
+        Transition::Ended(_) => EventKind::Ended,
     }
 }

@@ -130,7 +130,7 @@ impl<'a> EventEncoder<'a> {
             service: &service.id,
             service_name: &service.name,
             category: &service.category,
-            status: status(event.kind, event.sequence),
+            status: status(event.kind),
             severity: event.severity.name(),
             started_at: times::format(event.started_at),
             detected_at: times::format(event.detected_at),
@@ -190,7 +190,7 @@ fn outage_id(service: &str, opened_at: EventTime) -> String {
 }
 
 /// What holds after the event.
-fn status(kind: EventKind, _sequence: u32) -> &'static str {
+fn status(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Suspected => "suspected",
         EventKind::Started | EventKind::Updated => "ongoing",
