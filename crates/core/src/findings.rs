@@ -7,8 +7,8 @@
 
 use crate::catalogue::ServiceIndex;
 use crate::lexicon::{Symptom, Tier};
-use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
-use crate::phrases::Hit;
+use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Phrase, Scan};
+use crate::phrases::{Hit, folded_key};
 
 /// A tier A phrase must stand within this many words of the name ("spotify *in germany now* is down").
 const BESIDE_WORDS_MAX: usize = 3;
@@ -112,7 +112,7 @@ pub(crate) fn find(
                 symptom: Symptom::Access,
                 tier: Tier::A,
                 language,
-                verdict: context.set_aside(mention.start, mention.end).unwrap_or(Verdict::Counts),
+                verdict: context.set_aside(mention.start, mention.end, None).unwrap_or(Verdict::Counts),
             });
         }
     }
@@ -130,7 +130,7 @@ impl Context<'_> {
     /// One finding for each service that the phrase is about, or a single one without.
     fn judge_phrase(&self, id: u32, hit: &Hit<Mark>, findings: &mut Vec<Finding>) {
         let phrase = self.index.phrase(id);
-        let set_aside = self.set_aside(hit.start, hit.end);
+        let set_aside = self.set_aside(hit.start, hit.end, Some(phrase));
         let mut push = |service, weight, verdict| {
             let words = (hit.start, hit.end);
             let (tier, symptom, language) = (phrase.tier, phrase.symptom, phrase.language);
@@ -188,8 +188,8 @@ impl Context<'_> {
         }
     }
 
-    /// The rule that sets words `[start, end)` aside, if any.
-    fn set_aside(&self, start: usize, end: usize) -> Option<Verdict> {
+    /// The rule that sets words `[start, end)` aside, if any; `phrase` is what they matched, or a hashtag.
+    fn set_aside(&self, start: usize, end: usize, phrase: Option<&Phrase>) -> Option<Verdict> {
         let words = self.scan.text.words();
         let sentence = words[start].sentence;
         let clause = words[start].clause;
@@ -218,6 +218,10 @@ impl Context<'_> {
                 {
                     offer(Verdict::Negated);
                 }
+                // "is * down" takes "is not down" in, and the words that fill a gap may deny it.
+                Marker::Negation if is_inside && phrase.is_some_and(|phrase| self.fills_gap(phrase, hit)) => {
+                    offer(Verdict::Negated);
+                }
                 Marker::NotNow if words[hit.start].sentence == sentence => offer(Verdict::NotNow),
                 Marker::News if self.addressed.is_none() => offer(Verdict::News),
                 // What is said in a later sentence is newer: "it's back up. nope, down again".
@@ -230,6 +234,12 @@ impl Context<'_> {
             }
         }
         found
+    }
+
+    /// Whether a hit inside the words that `phrase` matched fills a gap of it, rather than being one of its own words.
+    fn fills_gap(&self, phrase: &Phrase, hit: &Hit<Mark>) -> bool {
+        let first = self.scan.text.letters(&self.scan.text.words()[hit.start]);
+        phrase.text.contains('*') && folded_key(&phrase.text).split(' ').all(|word| word != first)
     }
 
     /// Whether a recovery is denied: "not back up yet".

@@ -432,6 +432,8 @@ any = ['geht nicht']
     #[test]
     fn denied_past_reported_and_figurative_words_do_not_complain() {
         check("spotify not down. it isnt that spotify is down", "negated");
+        check("spotify is not down", "negated");
+        check("is spotify not down", "negated");
         check("spotify is down last week", "not_now");
         check("reports say spotify is down", "news");
         check("spotify is down to earth", "no_complaint");

@@ -10,6 +10,7 @@ mod commands;
 mod failure;
 mod interrupt;
 mod judging;
+mod output_file;
 mod pace;
 mod progress;
 mod replaying;

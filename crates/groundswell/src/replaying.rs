@@ -39,6 +39,9 @@ pub(crate) struct Place {
     pub(crate) line: u64,
 }
 
+/// The place of a post that was set aside before a snapshot: its line is not at hand any more.
+const BEFORE_SNAPSHOT: Place = Place { input: usize::MAX, line: 0 };
+
 /// A half-open range of event time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TimeRange {
@@ -174,7 +177,7 @@ impl Replay {
         while let Some((ticket, outcome)) = detector.poll_decided() {
             let kept = self.set_aside.remove(&ticket);
             if outcome.is_dead_letter() {
-                let place = kept.as_ref().map_or(Place { input: 0, line: 0 }, |kept| kept.place);
+                let place = kept.as_ref().map_or(BEFORE_SNAPSHOT, |kept| kept.place);
                 let raw = kept.as_ref().map(|kept| kept.raw.as_slice());
                 let decoded = raw.and_then(|raw| decode(raw).ok());
                 let service = decoded.as_ref().and_then(|post| post.as_post().service);

@@ -50,7 +50,7 @@ impl Summary {
         for (_, event) in told {
             let end = match (event.kind, event.ended_at) {
                 (EventKind::Ended, Some(end)) => times::format(end),
-                _ => "ongoing".to_owned(),
+                _ => format!("ongoing (told at {})", times::format(event.time)),
             };
             let symptoms: Vec<String> = event
                 .scope

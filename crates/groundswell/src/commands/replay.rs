@@ -15,6 +15,7 @@ use groundswell_io::times;
 
 use crate::failure::{Failure, Outcome, usage};
 use crate::interrupt;
+use crate::output_file::{create, refuse_input};
 use crate::pace::{Pace, Speed};
 use crate::progress::ProgressLine;
 use crate::replaying::{self, Place, Replay, Sinks, TimeRange};
@@ -103,6 +104,9 @@ pub(crate) fn run(args: Args) -> Outcome {
     let stop = interrupt::stop_flag()?;
     let mut merge = replaying::open(&args.files, &stop)?;
     let names = (0..args.files.len()).map(|input| merge.name(input).to_owned()).collect();
+    if let Some(path) = &args.snapshot_out {
+        refuse_input(path, &args.files)?;
+    }
     let mut outputs = Outputs::open(&args, &settings, names)?;
     let range = TimeRange { from: args.from, to: args.to };
     let mut replay = Replay::new(pipeline, range, args.counts.is_some());
@@ -125,7 +129,12 @@ pub(crate) fn run(args: Args) -> Outcome {
     if is_broken_pipe(&outcome) {
         return outcome;
     }
-    let outcome = outcome.and(finish(&mut replay, &mut outputs, args.snapshot_out.as_deref(), &settings));
+    // A state that lacks what could not be read is not kept.
+    let finished = match args.snapshot_out.as_deref() {
+        Some(_) if outcome.is_err() => outputs.flush(),
+        snapshot => finish(&mut replay, &mut outputs, snapshot, &settings),
+    };
+    let outcome = outcome.and(finished);
     replay.assert_totals();
     outputs.summary.print(&mut replay, &settings.catalogue, stop.is_raised())?;
     outcome
@@ -172,13 +181,6 @@ struct Outputs<'a> {
     summary: Summary,
 }
 
-fn create(path: Option<&PathBuf>) -> Result<Option<BufWriter<File>>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let file =
-        File::create(path).with_context(|| format!("cannot create {}", path.display())).map_err(usage)?;
-    Ok(Some(BufWriter::new(file)))
-}
-
 impl<'a> Outputs<'a> {
     fn open(args: &Args, settings: &'a Settings, input_names: Vec<String>) -> Result<Self, Failure> {
         Ok(Self {
@@ -186,9 +188,9 @@ impl<'a> Outputs<'a> {
             settings,
             format: args.format,
             stdout: io::stdout(),
-            events: create(args.events.as_ref())?,
-            dead_letters: create(args.dead_letters.as_ref())?,
-            counts: create(args.counts.as_ref())?.map(CountsWriter::new).transpose()?,
+            events: create(args.events.as_ref(), &args.files)?,
+            dead_letters: create(args.dead_letters.as_ref(), &args.files)?,
+            counts: create(args.counts.as_ref(), &args.files)?.map(CountsWriter::new).transpose()?,
             input_names,
             summary: Summary::default(),
         })
@@ -239,7 +241,7 @@ impl Sinks for Outputs<'_> {
         raw: Option<&[u8]>,
     ) -> Result<(), Failure> {
         if let Some(out) = &mut self.dead_letters {
-            let input = self.input_names.get(place.input).map_or("", String::as_str);
+            let input = self.input_names.get(place.input).map_or("before the snapshot", String::as_str);
             let letter = DeadLetter {
                 outcome: rejection.outcome,
                 detail: &rejection.detail,

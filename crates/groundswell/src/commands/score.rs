@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
 use groundswell_core::{Assessment, BinWidth, Catalogue, Config, ConfigHash, OutageEvent};
 use groundswell_io::counts::CountRow;
 use groundswell_io::encode::EventEncoder;
@@ -12,6 +11,7 @@ use groundswell_io::table::CountsWriter;
 
 use crate::failure::{Failure, Outcome, usage};
 use crate::interrupt;
+use crate::output_file::create;
 use crate::scoring::{self, Missing, ScoreOptions, ScoreSinks};
 
 const EXAMPLES: &str = "\
@@ -74,13 +74,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         ..Config::default()
     };
     config.validate().map_err(usage)?;
-    let events = match &args.events {
-        None => None,
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot create {}", path.display()));
-            Some(BufWriter::new(file.map_err(usage)?))
-        }
-    };
+    let events = create(args.events.as_ref(), std::slice::from_ref(&args.input))?;
     let stop = interrupt::stop_flag()?;
     let reader = scoring::open(&args.input, &stop)?;
     let table = CountsWriter::new(BufWriter::new(io::stdout().lock()))?;
