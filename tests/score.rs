@@ -1,7 +1,7 @@
 //! `groundswell score`: counts in, the same rows with expectation, score and state out.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 /// Runs `groundswell score` with `table` on standard input.
@@ -187,6 +187,15 @@ fn bad_input_is_refused_with_line_column_and_reason() {
     check_refused(&[], &twice, ":4: service \"a\" has a row for this time already, in line 2");
     let off = format!("{header}1700000040,a,1\n1700000100,a,1\n1700000190,a,1\n");
     check_refused(&[], &off, ":4: the time is off the grid of 60 s");
+    check_refused(&[], &off, "such as --bin 30s");
+    let crlf = format!("{header}1700000040,a,1\n\n1700000100,a,x\n").replace('\n', "\r\n");
+    check_refused(&[], &crlf, ":4: column 3");
+    let hourly = format!("{header}1700002800,a,1\n1700006400,a,1\n");
+    check_refused(
+        &["--false-alarms-per-service-year", "500"],
+        &hourly,
+        "with a step of 3600 s: `false_alarms",
+    );
     check_refused(&[], &format!("{header}1700000040,a,1\n1700007240,a,1\n"), "give it with --bin");
     check_refused(&[], &format!("{header}1700000040,a,1\n1800000000,a,1\n"), "over a year");
     check_refused(&["--false-alarms-per-service-year", "0"], header, "`false_alarms_per_service_year` is 0");
@@ -210,6 +219,26 @@ fn a_closed_pipe_is_no_failure() {
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
     drop(stdin.write_all(table(0..0).as_bytes()));
+    drop(stdin);
+    assert!(child.wait().expect("the binary ends").success());
+}
+
+#[test]
+fn a_time_is_answered_when_the_next_arrives() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_groundswell"))
+        .args(["score", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    let mut answers = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+    stdin.write_all(b"timestamp,count\n1700000040,1\n1700000100,2\n").expect("the binary reads");
+    let mut next = || answers.next().expect("the answer comes while the input is open").expect("in UTF-8");
+    assert_eq!(next(), "timestamp,service,count,expected,score,state");
+    assert!(next().starts_with("1700000040,series,1,"));
+    stdin.write_all(b"1700000160,3\n").expect("the binary reads");
+    assert!(next().starts_with("1700000100,series,2,"));
     drop(stdin);
     assert!(child.wait().expect("the binary ends").success());
 }

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use groundswell_core::{
     Assessment, Bin, BinWidth, Catalogue, Config, ConfigHash, Detector, EventTime, Lexicon, OutageEvent,
     ServiceIndex,
 };
 use groundswell_io::counts::{CountRow, CountsReader, TableError};
-use groundswell_io::lines::StopFlag;
+use groundswell_io::lines::{InputError, StopFlag};
 
 use crate::failure::{Failure, usage};
 
@@ -45,6 +45,10 @@ pub(crate) trait ScoreSinks {
     fn row(&mut self, row: &CountRow, assessment: &Assessment) -> Result<(), Failure>;
     /// An event; `services` names what its index stands for.
     fn event(&mut self, event: &OutageEvent, services: &Catalogue, hash: ConfigHash) -> Result<(), Failure>;
+    /// All rows and events of one time were given.
+    fn time_over(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// What a table came to.
@@ -83,8 +87,8 @@ pub(crate) fn score(
 
 fn refusal(error: TableError) -> Failure {
     match error {
-        TableError::Row { .. } | TableError::Input(_) => usage(error),
-        TableError::Read { .. } => Failure::Failed(error.into()),
+        TableError::Row { .. } | TableError::Input(InputError::Open { .. }) => usage(error),
+        TableError::Input(InputError::Read { .. }) => Failure::Failed(error.into()),
     }
 }
 
@@ -155,17 +159,14 @@ impl Scorer {
                 ));
             }
             if row.time > time {
-                self.begin(row.time).map_err(refuse)?;
+                self.begin(row.time, refuse)?;
                 self.close_time(sinks)?;
             }
         }
         if let Some((grid, ..)) = &self.running
             && grid.bin_of(row.time).is_none()
         {
-            let seconds = grid.width.seconds();
-            return Err(refuse(format!(
-                "the time is off the grid of {seconds} s from the first row; give the step with --bin"
-            )));
+            return Err(refuse(off_grid(row.time, *grid)));
         }
         if let Some(line) = self.present.insert(row.service.clone(), row.line) {
             return Err(refuse(format!(
@@ -180,27 +181,29 @@ impl Scorer {
     }
 
     /// Fixes the width of the bins, by option or by the first two times.
-    fn begin(&mut self, second: EventTime) -> Result<(), String> {
+    fn begin(&mut self, second: EventTime, refuse: impl Fn(String) -> Failure) -> Result<(), Failure> {
         let (None, Some(first)) = (&self.running, self.first) else { return Ok(()) };
         let width = match self.options.width {
             Some(width) => width,
-            None => inferred_width(second.ms_since(first))?,
+            None => inferred_width(second.ms_since(first)).map_err(refuse)?,
         };
-        self.start(first, width);
-        Ok(())
+        self.start(first, width)
     }
 
-    fn start(&mut self, first: EventTime, width: BinWidth) {
+    /// Starts the detector. Which promises can be kept depends on the width, so that they are checked again.
+    fn start(&mut self, first: EventTime, width: BinWidth) -> Result<(), Failure> {
         let config = Config { bin_width: width, ..self.options.config.clone() };
+        config.validate().with_context(|| format!("with a step of {} s", width.seconds())).map_err(usage)?;
         let hash = ConfigHash::of(&config, &Catalogue::default(), &Lexicon::default());
         self.running = Some((Grid::new(first, width), Detector::new(config), hash));
+        Ok(())
     }
 
     /// Hands the rows of the present time to the detector and answers them.
     fn close_time(&mut self, sinks: &mut impl ScoreSinks) -> Result<(), Failure> {
         let Some(time) = self.time.filter(|_| !self.rows.is_empty()) else { return Ok(()) };
         if self.running.is_none() {
-            self.start(time, self.options.width.unwrap_or(WIDTH_DEFAULT));
+            self.start(time, self.options.width.unwrap_or(WIDTH_DEFAULT))?;
         }
         // Numbered by name, so that the order of the rows of one time cannot show.
         for service in self.present.keys() {
@@ -233,8 +236,23 @@ impl Scorer {
         }
         self.rows.clear();
         self.present.clear();
-        Ok(())
+        sinks.time_over()
     }
+}
+
+/// Why a time off the grid is refused, with the step that would hold it and the grid alike.
+fn off_grid(time: EventTime, grid: Grid) -> String {
+    let step_ms = i64::from(grid.width.seconds()) * 1000;
+    let past_ms = (time.as_ms() - grid.shift_ms).rem_euclid(step_ms);
+    let (mut fits_ms, mut rest_ms) = (step_ms, past_ms);
+    while rest_ms != 0 {
+        (fits_ms, rest_ms) = (rest_ms, fits_ms % rest_ms);
+    }
+    let proposal = inferred_width(fits_ms).map_or_else(
+        |_| "no step would hold it".to_owned(),
+        |width| format!("give a step that holds it, such as --bin {}s", width.seconds()),
+    );
+    format!("the time is off the grid of {} s from the first row; {proposal}", grid.width.seconds())
 }
 
 fn inferred_width(ms: i64) -> Result<BinWidth, String> {

@@ -3,14 +3,13 @@
 //! Nothing is guessed: a row that cannot be read ends the table with its line, column and reason, since a count that is
 //! silently dropped or rounded would be evidence of something that did not happen.
 
-use std::io::BufRead;
 use std::path::Path;
 
 use csv::ByteRecord;
 use groundswell_core::EventTime;
 use thiserror::Error;
 
-use crate::lines::{InputError, Lines, StopFlag};
+use crate::lines::{InputError, Line, Lines, StopFlag};
 use crate::times;
 
 /// The service of a table without that column.
@@ -19,19 +18,9 @@ pub const ONLY_SERVICE: &str = "series";
 /// Why a table cannot be used.
 #[derive(Debug, Error)]
 pub enum TableError {
-    /// It cannot be opened.
+    /// It cannot be opened or read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// Reading or unpacking failed on the way.
-    #[error("cannot read {name} after line {line}")]
-    Read {
-        /// The table as the user named it.
-        name: String,
-        /// Lines that were read before.
-        line: u64,
-        /// What the system or the decompressor said.
-        source: csv::Error,
-    },
     /// A row, or the header, is not as it must be.
     #[error("{name}:{line}: {reason}")]
     Row {
@@ -58,22 +47,14 @@ impl Column {
     }
 }
 
-/// Reads any CSV table with a header, row by row.
+/// Reads any CSV table with a header, row by row. A row is one line, so that the line in a message is the one that an
+/// editor shows, whatever the line ends and however many lines are empty.
+#[derive(Debug)]
 pub struct TableReader {
-    name: String,
-    reader: csv::Reader<Box<dyn BufRead>>,
+    lines: Lines,
     header: Vec<String>,
     record: ByteRecord,
     line: u64,
-}
-
-impl std::fmt::Debug for TableReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TableReader")
-            .field("name", &self.name)
-            .field("line", &self.line)
-            .finish_non_exhaustive()
-    }
 }
 
 impl TableReader {
@@ -82,14 +63,11 @@ impl TableReader {
     /// # Errors
     /// If it cannot be opened or has no header.
     pub fn open(path: &Path, stop: &StopFlag) -> Result<Self, TableError> {
-        let lines = Lines::open(path, stop)?;
-        let name = lines.name().to_owned();
-        Self::of_reader(name, lines.into_reader())
+        Self::of_lines(Lines::open(path, stop)?)
     }
 
-    fn of_reader(name: String, input: Box<dyn BufRead>) -> Result<Self, TableError> {
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
-        let mut table = Self { name, reader, header: Vec::new(), record: ByteRecord::new(), line: 1 };
+    fn of_lines(lines: Lines) -> Result<Self, TableError> {
+        let mut table = Self { lines, header: Vec::new(), record: ByteRecord::new(), line: 1 };
         if !table.next_record()? {
             return Err(table.refuse("the table is empty; its first line must name the columns".to_owned()));
         }
@@ -135,16 +113,18 @@ impl TableReader {
         }
     }
 
+    /// Splits the next line that is not empty into fields.
     fn next_record(&mut self) -> Result<bool, TableError> {
-        let before = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(is_row) => {
-                self.line = self.record.position().map_or(before, csv::Position::line);
-                Ok(is_row)
-            }
-            Err(source) => {
-                Err(TableError::Read { name: self.name.clone(), line: before.saturating_sub(1), source })
-            }
+        loop {
+            let number = self.lines.line_number() + 1;
+            let Some(line) = self.lines.next_line()? else { return Ok(false) };
+            self.line = number;
+            let split = match line {
+                Line::Whole(b"") => continue,
+                Line::Whole(line) => split(line, &mut self.record),
+                Line::TooLong(_) => Err("longer than 1 MiB".to_owned()),
+            };
+            return split.map(|()| true).map_err(|reason| self.refuse(reason));
         }
     }
 
@@ -177,8 +157,22 @@ impl TableReader {
 
     /// A refusal of the present row.
     pub fn refuse(&self, reason: String) -> TableError {
-        TableError::Row { name: self.name.clone(), line: self.line, reason }
+        TableError::Row { name: self.lines.name().to_owned(), line: self.line, reason }
     }
+}
+
+/// Splits a line into fields. The `csv` crate is asked only where there are quotes, which spares it a buffer a line.
+fn split(line: &[u8], record: &mut ByteRecord) -> Result<(), String> {
+    if !line.contains(&b'"') {
+        record.clear();
+        line.split(|&byte| byte == b',').for_each(|field| record.push_field(field));
+        return Ok(());
+    }
+    if line.iter().filter(|&&byte| byte == b'"').count() % 2 == 1 {
+        return Err("a quoted field does not end in its line".to_owned());
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    reader.read_byte_record(record).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// One row of counts.
@@ -277,7 +271,9 @@ mod tests {
     use super::*;
 
     fn read(table: &'static [u8]) -> Result<Vec<CountRow>, TableError> {
-        let table = TableReader::of_reader("t.csv".to_owned(), Box::new(table))?;
+        let table = TableReader::of_lines(
+            Lines::of_reader("t.csv".to_owned(), table, None).expect("memory can be read"),
+        )?;
         let mut reader = CountsReader::of_table(table)?;
         let mut rows = Vec::new();
         while let Some(row) = reader.next_row()? {
@@ -309,6 +305,8 @@ mod tests {
             b"timestamp,count\n\n1700000000,1\nnoon,1\n",
             "t.csv:4: column 1 (`timestamp`): \"noon\" is not",
         );
+        check_refused(b"timestamp,count\r\n\r\n\n1700000000,1\r\nnoon,1\r\n", "t.csv:5: column 1");
+        check_refused(b"timestamp,service,count\n1700000000,\"a,1\n", "t.csv:2: a quoted field does not end");
         check_refused(b"timestamp,count\n1700000000,-4\n", "t.csv:2: column 2 (`count`): -4 is negative");
         check_refused(b"timestamp,count\n1700000000,1.5\n", "1.5 is fractional");
         check_refused(b"timestamp,count\n1700000000,4294967296\n", "4294967296 is too large");

@@ -88,7 +88,7 @@ impl Lines {
         Self::of_reader(name.clone(), file, size).map_err(failed)
     }
 
-    fn of_reader(name: String, raw: impl Read + 'static, size: Option<u64>) -> io::Result<Self> {
+    pub(crate) fn of_reader(name: String, raw: impl Read + 'static, size: Option<u64>) -> io::Result<Self> {
         let n_bytes_read = Arc::new(AtomicU64::new(0));
         let counted = CountedReader { inner: raw, n_bytes: Arc::clone(&n_bytes_read) };
         let mut packed = BufReader::with_capacity(BUFFER_BYTES, counted);
@@ -101,11 +101,6 @@ impl Lines {
             Box::new(packed)
         };
         Ok(Self { name, reader, buffer: Vec::new(), line: 0, n_bytes_read, n_bytes_total: size })
-    }
-
-    /// The unpacked bytes, for a reader that does its own cutting.
-    pub fn into_reader(self) -> Box<dyn BufRead> {
-        self.reader
     }
 
     /// The input as the user named it.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, StdoutLock, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use groundswell_core::{Assessment, BinWidth, Catalogue, Config, ConfigHash, OutageEvent};
 use groundswell_io::counts::CountRow;
@@ -68,17 +68,18 @@ fn parse_width(text: &str) -> Result<BinWidth, String> {
 pub(crate) fn run(args: Args) -> Outcome {
     let promise = args.false_alarms_per_service_year;
     let config = Config {
-        bin_width: args.bin.unwrap_or(BinWidth::MINUTE),
+        bin_width: args.bin.or(BinWidth::from_seconds(BinWidth::SECONDS_MIN)).unwrap_or(BinWidth::MINUTE),
         suspected_false_alarms_per_service_year: promise,
         started_false_alarms_per_service_year: promise / 100.0,
         ..Config::default()
     };
+    // An inferred step is checked when it is known; until then the promise may be any that some step can keep.
     config.validate().map_err(usage)?;
     let events = create(args.events.as_ref(), std::slice::from_ref(&args.input))?;
     let stop = interrupt::stop_flag()?;
     let reader = scoring::open(&args.input, &stop)?;
     let table = CountsWriter::new(BufWriter::new(io::stdout().lock()))?;
-    let mut outputs = Outputs { table, events };
+    let mut outputs = Outputs { table, events, is_live: args.input == Path::new("-") };
     let options = ScoreOptions { width: args.bin, missing: args.missing, config };
     let scored = scoring::score(reader, options, &stop, &mut outputs);
     // What was said of the rows before a bad one stands.
@@ -92,6 +93,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 struct Outputs {
     table: CountsWriter<BufWriter<StdoutLock<'static>>>,
     events: Option<BufWriter<File>>,
+    /// Whether somebody may be waiting for each answer.
+    is_live: bool,
 }
 
 impl ScoreSinks for Outputs {
@@ -102,6 +105,16 @@ impl ScoreSinks for Outputs {
     fn event(&mut self, event: &OutageEvent, services: &Catalogue, hash: ConfigHash) -> Result<(), Failure> {
         if let Some(events) = &mut self.events {
             writeln!(events, "{}", EventEncoder::new(services, hash).to_json(event))?;
+        }
+        Ok(())
+    }
+
+    fn time_over(&mut self) -> Result<(), Failure> {
+        if self.is_live {
+            self.table.flush()?;
+            if let Some(events) = &mut self.events {
+                events.flush()?;
+            }
         }
         Ok(())
     }
