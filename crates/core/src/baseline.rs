@@ -245,6 +245,21 @@ struct Chunk {
     profile: f32,
 }
 
+impl Chunk {
+    /// The chunk's estimate of (bins × mean²), from products of different bins: (Y² − Σy²) / (n − 1), which is unbiased
+    /// whatever the mean. With the expected mean instead, an expectation 5 % too high would hide a dispersion of 0.1.
+    /// A chunk of a single bin has no such products, and there the expected mean must do.
+    fn squares(&self) -> f64 {
+        let (observed, exposure) = (f64::from(self.observed), f64::from(self.exposure));
+        if exposure < 2.0 {
+            let mean = f64::from(self.mean);
+            return exposure * mean * mean;
+        }
+        let sum_of_squares = f64::from(self.pairs) + observed;
+        ((observed * observed - sum_of_squares) / (exposure - 1.0)).max(0.0)
+    }
+}
+
 /// The learned state of one service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Baseline {
@@ -357,9 +372,8 @@ impl Baseline {
         let kept = shape.kept_share(HALF_LIFE_DAYS);
         self.complaints = self.complaints * kept + observed;
         self.exposure = self.exposure * kept + f64::from(chunk.profile) * exposure;
-        let mean = f64::from(chunk.mean);
         self.pairs = self.pairs * kept + f64::from(chunk.pairs);
-        self.squares = self.squares * kept + exposure * mean * mean;
+        self.squares = self.squares * kept + chunk.squares();
         self.bins_learned = self.bins_learned * kept + exposure;
         if self.age_chunks > 1 {
             let visits = exposure * shape.bin_seconds / 3600.0;
@@ -431,7 +445,7 @@ impl Baseline {
         Ratio::shrunk(steady, profile_variance + WANDER_VARIANCE, data).mean.max(1.0)
     }
 
-    /// 1/r by the second factorial moment, Σ y(y−1) / Σ mean² − 1, shrunk towards the prior.
+    /// 1/r by the second factorial moment, Σ y(y−1) / Σ mean² − 1 ([`Chunk::squares`]), shrunk towards the prior.
     fn inverse_size(&self, mean: f64) -> f64 {
         let prior = DISPERSION_PRIOR_SQUARES + DISPERSION_PRIOR_BINS * mean * mean;
         let ratio = (self.pairs + prior * (1.0 + INVERSE_SIZE_PRIOR)) / (self.squares + prior);
