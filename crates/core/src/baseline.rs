@@ -294,19 +294,19 @@ impl Baseline {
         }
     }
 
-    /// The baseline of a service that was silent for `n_chunks` and the first `n_bins` of the next.
-    pub(crate) fn after_silence(n_chunks: i64, n_bins: i64, shape: ChunkShape) -> Self {
+    /// The baseline of a service that was watched for `n_silent_bins` before its first complaint, which falls `n_bins`
+    /// into a chunk. Only bins that were watched count: the rest of a chunk in which watching began is not silence.
+    pub(crate) fn after_silence(n_silent_bins: i64, n_bins: i64, shape: ChunkShape) -> Self {
         let mut baseline = Self::new();
-        baseline.gathering.exposure = -(n_bins as f32);
-        if n_chunks > 0 {
-            // The sum of a geometric series: what that many silent chunks would have left, had each been learned.
-            let kept = shape.kept_share(HALF_LIFE_DAYS);
-            let silent_bins = shape.bins_f64() * (1.0 - libm::pow(kept, n_chunks as f64)) / (1.0 - kept);
-            baseline.exposure = silent_bins;
-            baseline.bins_learned = silent_bins;
-            baseline.age_chunks = u32::try_from(n_chunks).unwrap_or(u32::MAX);
-            baseline.gathering.exposure = 0.0;
-        }
+        let n_unwatched = (n_bins - n_silent_bins).max(0);
+        baseline.gathering.exposure = -(n_unwatched as f32);
+        let n_chunks = (n_silent_bins - n_bins).max(0) as f64 / shape.bins_f64();
+        // The sum of a geometric series: what that many silent chunks would have left, had each been learned.
+        let kept = shape.kept_share(HALF_LIFE_DAYS);
+        let silent_bins = shape.bins_f64() * (1.0 - libm::pow(kept, n_chunks)) / (1.0 - kept);
+        baseline.exposure = silent_bins;
+        baseline.bins_learned = silent_bins;
+        baseline.age_chunks = n_chunks as u32;
         baseline
     }
 

@@ -337,9 +337,7 @@ impl Detector {
             closed.outcomes.iter().for_each(|&outcome| self.state.outcomes.record(outcome));
             for &service in closed.counts.keys() {
                 if !self.state.monitors.contains(service) {
-                    let n_silent =
-                        self.state.first_bin.map_or(0, |first| self.n_chunks_between(first, bin, service));
-                    self.add_monitor(service, bin, n_silent);
+                    self.add_monitor(service, bin, self.state.first_bin.map_or(0, |first| bin.since(first)));
                 }
             }
             self.observe_bin(bin, &closed.counts, |_| false);
@@ -348,15 +346,9 @@ impl Detector {
         }
     }
 
-    fn n_chunks_between(&self, first: Bin, last: Bin, service: ServiceIndex) -> i64 {
-        let chunk = self.rules.chunk;
-        let start = |bin: Bin| bin.plus(-chunk.bins_into_chunk(bin, service));
-        start(last).since(start(first)) / chunk.bins
-    }
-
-    fn add_monitor(&mut self, service: ServiceIndex, bin: Bin, n_silent_chunks: i64) {
+    fn add_monitor(&mut self, service: ServiceIndex, bin: Bin, n_silent_bins: i64) {
         let group = self.state.group.at(week_position(self.rules.width.start_of(bin)));
-        self.state.monitors.insert(service, Monitor::new(service, bin, n_silent_chunks, &group, &self.rules));
+        self.state.monitors.insert(service, Monitor::new(service, bin, n_silent_bins, &group, &self.rules));
     }
 
     /// Takes `bin` for every service that was complained about or is not idle.

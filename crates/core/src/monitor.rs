@@ -163,16 +163,16 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    /// A service first seen in `bin`, `n_silent_chunks` after watching began.
+    /// A service first seen in `bin`, after `n_silent_bins` of watching.
     pub(crate) fn new(
         service: ServiceIndex,
         bin: Bin,
-        n_silent_chunks: i64,
+        n_silent_bins: i64,
         group: &GroupHours,
         rules: &Rules,
     ) -> Self {
         let n_bins = rules.chunk.bins_into_chunk(bin, service);
-        let baseline = Baseline::after_silence(n_silent_chunks, n_bins, rules.chunk);
+        let baseline = Baseline::after_silence(n_silent_bins, n_bins, rules.chunk);
         let expectation = baseline.expect(group, rules.chunk);
         Self {
             baseline,

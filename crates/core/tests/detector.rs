@@ -3,8 +3,8 @@
 //! Seeds are fixed; bounds on chance are wide enough that a sound detector fails them less than once in 10,000 seeds.
 
 use groundswell_core::{
-    Bin, BinWidth, Catalogue, Config, ConfigHash, Detector, EventKind, EventTime, Lexicon, OutageEvent,
-    ServiceIndex, SnapshotError, restore, save,
+    Bin, BinWidth, Catalogue, Complaint, Config, ConfigHash, Detector, EventKind, EventTime, LanguageTag,
+    Lexicon, OutageEvent, Outcome, ServiceIndex, SnapshotError, Symptoms, restore, save,
 };
 
 const MINUTES_PER_DAY: i64 = 1440;
@@ -199,6 +199,38 @@ fn a_service_that_begins_busy_is_not_an_outage() {
         dice.poisson([0.1, 1.0, 5.0, 20.0, 100.0][number])
     });
     assert_eq!(kinds(&events), [], "nothing is known yet, so nothing is unusual");
+}
+
+#[test]
+fn a_stream_that_begins_busy_is_not_an_outage() {
+    // Through posts, where a service's history begins with the stream: whatever minute of a chunk that is, and whatever
+    // the phase of the service's own chunks.
+    for offset in 0..15 {
+        let mut dice = Dice(7 + offset);
+        let mut detector = Detector::new(Config::default());
+        let services = services(20);
+        let mut events = Vec::new();
+        for minute in 0..120i64 {
+            for (number, &service) in services.iter().enumerate() {
+                for nth in 0..dice.poisson([0.2, 1.0, 8.0, 30.0][number % 4]) {
+                    let ms = 1_699_833_600_000 + (minute + offset as i64) * 60_000 + i64::from(nth);
+                    let event_time = EventTime::from_ms(ms).expect("a time in range");
+                    let complaint = Complaint {
+                        event_time,
+                        post_id: format!("{minute}-{number}-{nth}").into(),
+                        author: (minute as u64) << 32 | (number as u64) << 16 | u64::from(nth),
+                        long_text: None,
+                        about: vec![(service, Symptoms::default())],
+                        language: LanguageTag::UNDETERMINED,
+                        country: None,
+                    };
+                    detector.handle_post(0, event_time, Outcome::Complaint, Some(complaint));
+                    events.extend(std::iter::from_fn(|| detector.poll_event()));
+                }
+            }
+        }
+        assert_eq!(kinds(&events), [], "beginning at minute {offset} of a chunk");
+    }
 }
 
 #[test]
