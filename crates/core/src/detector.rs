@@ -213,9 +213,6 @@ impl Detector {
         unknown: &[ServiceIndex],
     ) -> Vec<Assessment> {
         debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "bins come in order");
-        self.state.first_bin.get_or_insert(bin);
-        let next = *self.state.next_bin.get_or_insert(bin);
-        self.state.next_bin = Some(next);
         self.close_bins_until(bin);
         let mut tallies = BTreeMap::new();
         for &(service, observed) in counts {
@@ -226,8 +223,8 @@ impl Detector {
             let tally: &mut Tally = tallies.entry(service).or_default();
             tally.add_bare(observed);
         }
-        for service in unknown {
-            if let Some(monitor) = self.state.monitors.get_mut(*service) {
+        for &service in unknown {
+            if let Some(monitor) = self.state.monitors.get_mut(service) {
                 monitor.skip_bin();
             }
         }

@@ -157,7 +157,7 @@ impl Evidence {
         self.cusums.iter().all(|cusum| cusum.evidence <= 0.0)
     }
 
-    /// Weighs the count of `bin`. `n_authors_recent` bounds how many people can stand behind it.
+    /// Weighs the count of `bin`.
     pub(crate) fn weigh(&mut self, bin: Bin, observed: u32, bank: &Bank) {
         let y = f64::from(observed);
         for (cusum, member) in self.cusums.iter_mut().zip(&bank.members) {

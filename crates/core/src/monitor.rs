@@ -196,7 +196,7 @@ impl Monitor {
         matches!(self.state, OutageState::Ongoing | OutageState::Recovering { .. })
     }
 
-    /// Ends a chunk: learns from it and looks ahead to the next, for which `next` holds the group's profile.
+    /// Ends the chunk that lay at `position` and learns what is old enough.
     pub(crate) fn end_chunk(&mut self, position: WeekPosition, group: &mut GroupProfile, rules: &Rules) {
         self.baseline.end_chunk(position, &self.expectation, group, rules.chunk);
     }
@@ -251,11 +251,15 @@ impl Monitor {
             Some(Transition::Retracted) => Some(signal.returned.unwrap_or(bin.plus(1))),
             Some(Transition::Suspected | Transition::Started) | None => None,
         };
-        let event = kind.map(|kind| self.event(service, bin, kind, ended, observed, &reading, rules));
+        let is_new_normal = transition == Some(Transition::Ended(None));
+        let event = kind.map(|kind| OutageEvent {
+            is_new_normal,
+            ..self.event(service, bin, kind, ended, observed, &reading, rules)
+        });
         if ended.is_some() {
-            self.close_outage(bin, transition == Some(Transition::Ended(None)), rules);
+            self.close_outage(bin, is_new_normal, rules);
         }
-        event.map(|event| OutageEvent { is_new_normal: transition == Some(Transition::Ended(None)), ..event })
+        event
     }
 
     /// What the table says of a bin in which `observed` people complained.

@@ -47,7 +47,7 @@ impl SourceText {
     }
 
     /// The problem that a TOML error describes.
-    pub(crate) fn toml_problem(&self, error: &toml::de::Error) -> Problem {
+    pub fn toml_problem(&self, error: &toml::de::Error) -> Problem {
         Problem {
             file: self.name.clone(),
             line: error.span().map(|span| self.line_of(span.start)),

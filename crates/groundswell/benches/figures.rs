@@ -15,8 +15,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use groundswell_core::{
-    BinWidth, Catalogue, Config, Detector, EventTime, Judge, Judgement, Lexicon, Outcome, Pipeline,
-    ServiceIndex, SourceText,
+    BinWidth, Catalogue, Config, Detector, EventTime, Judge, Judgement, Lexicon, Pipeline, ServiceIndex,
+    SourceText,
 };
 use groundswell_io::decode::decode;
 
@@ -255,7 +255,6 @@ fn main() {
     let n_posts = if std::env::args().any(|argument| argument == "--quick") { 300_000 } else { 3_000_000 };
     let example = posts(1, 10, 2000);
     println!("an example post: {}", example[0]);
-    black_box(Outcome::ALL);
     replay_against_bare_loop(n_posts);
     cost_by_catalogue_size(n_posts / 10);
     tick(10_000);

@@ -64,19 +64,22 @@ impl SettingsArgs {
         let catalogs = read_all(&self.catalog)?;
         let lexicons = read_all(&self.lexicon)?;
         let mut problems = Vec::new();
-        let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|found| problems.extend(found)).ok();
-        let catalogue = take(Catalogue::load(!self.no_builtin_catalog, &catalogs));
-        let mut take = |result: Result<_, Vec<Problem>>| result.map_err(|found| problems.extend(found)).ok();
-        let lexicon = take(Lexicon::load(!self.no_builtin_lexicon, &lexicons));
+        let catalogue = sound(Catalogue::load(!self.no_builtin_catalog, &catalogs), &mut problems);
+        let lexicon = sound(Lexicon::load(!self.no_builtin_lexicon, &lexicons), &mut problems);
         let config = match &self.config {
             None => Some(Config::default()),
-            Some(path) => read_config(path).map_err(|found| problems.push(found)).ok(),
+            Some(path) => sound(read_config(path).map_err(|problem| vec![problem]), &mut problems),
         };
         match (catalogue, lexicon, config) {
             (Some(catalogue), Some(lexicon), Some(config)) => Ok(Settings { config, catalogue, lexicon }),
             _ => Err(usage(anyhow!("{}", list(&problems)))),
         }
     }
+}
+
+/// The value, if it is sound; else its problems go to the others.
+fn sound<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|found| problems.extend(found)).ok()
 }
 
 /// The problems, a line each.
@@ -101,12 +104,12 @@ fn read_config(path: &Path) -> Result<Config, Problem> {
     let file = path.display().to_string();
     let problem = |line, reason| Problem { file: file.clone(), line, reason };
     let text = fs::read_to_string(path).map_err(|error| problem(None, format!("cannot be read: {error}")))?;
-    let line_of = |offset: usize| text[..offset].matches('\n').count() + 1;
-    let raw: RawConfig = toml::from_str(&text)
-        .map_err(|error| problem(error.span().map(|span| line_of(span.start)), error.message().to_owned()))?;
+    let source = SourceText::new(file.clone(), text);
+    let raw: RawConfig = toml::from_str(&source.text).map_err(|error| source.toml_problem(&error))?;
     let config = resolve(raw, path.parent()).map_err(|reason| problem(None, reason))?;
     config.validate().map_err(|error| {
-        let line = text.lines().position(|line| line.trim_start().starts_with(error.key)).map(|n| n + 1);
+        let line =
+            source.text.lines().position(|line| line.trim_start().starts_with(error.key)).map(|n| n + 1);
         problem(line, error.to_string())
     })?;
     Ok(config)
@@ -170,7 +173,8 @@ impl Settings {
         ConfigHash::of(&self.config, &self.catalogue, &self.lexicon)
     }
 
-    fn judge(&self) -> Judge {
+    /// Compiles catalogue and lexicon.
+    pub(crate) fn judge(&self) -> Judge {
         Judge::new(&self.catalogue, &self.lexicon, self.config.author_key)
     }
 

@@ -16,15 +16,15 @@ const LOOKAHEAD_LINES: usize = 16;
 
 /// A line of a merged input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedLine {
+struct OwnedLine {
     /// Its bytes, or its first bytes if it is too long.
-    pub bytes: Vec<u8>,
+    bytes: Vec<u8>,
     /// Whether it was longer than can be kept.
-    pub is_too_long: bool,
+    is_too_long: bool,
     /// Which input it is from.
-    pub input: usize,
+    input: usize,
     /// Its number there, from 1.
-    pub number: u64,
+    number: u64,
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::io::{Write, stdout};
 
-use groundswell_core::{Judge, unreachable_entries};
+use groundswell_core::unreachable_entries;
 
 use crate::failure::{Outcome, usage};
 use crate::settings::SettingsArgs;
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 /// Checks everything and says how much there is.
 pub(crate) fn run(args: Args) -> Outcome {
     let settings = args.settings.load()?;
-    let judge = Judge::new(&settings.catalogue, &settings.lexicon, settings.config.author_key);
+    let judge = settings.judge();
     let unreachable = unreachable_entries(&judge, &settings.catalogue, &settings.lexicon);
     if !unreachable.is_empty() {
         return Err(usage(anyhow::anyhow!("{}", unreachable.join("\n"))));

@@ -90,7 +90,7 @@ pub(crate) fn run(args: Args) -> Done {
     {
         return Err(usage(anyhow::anyhow!("--service {id}: the catalogue has no such service")));
     }
-    let judge = Judge::new(&settings.catalogue, &settings.lexicon, settings.config.author_key);
+    let judge = settings.judge();
     let mut explainer = Explainer {
         catalogue: &settings.catalogue,
         judge,

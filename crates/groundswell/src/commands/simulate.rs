@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use flate2::GzBuilder;
 use flate2::write::GzEncoder;
+use groundswell_core::EventTime;
+use groundswell_io::times;
 use groundswell_testkit::{Scenario, Truth, simulate};
-use jiff::Timestamp;
 
 use crate::failure::{Outcome, usage};
 
@@ -106,8 +107,8 @@ fn write_truth(path: &Path, truth: &[Truth]) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record(["service", "start_utc", "end_utc", "kind"])?;
     for row in truth {
-        let start = Timestamp::from_millisecond(row.start_ms)?.to_string();
-        let end = Timestamp::from_millisecond(row.end_ms)?.to_string();
+        let text = |ms| EventTime::from_ms(ms).map(times::format).context("a time outside 1970 to 2999");
+        let (start, end) = (text(row.start_ms)?, text(row.end_ms)?);
         writer.write_record([row.service.as_str(), &start, &end, row.kind.as_str()])?;
     }
     writer.flush()?;
