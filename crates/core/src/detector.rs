@@ -1,9 +1,9 @@
 //! The detector: complaints in, outage events out.
 //!
-//! Inputs are `handle_*`, outputs `poll_*`. After each input, poll until nothing comes. A post goes through
-//! [`Detector::handle_post`] with what the judge made of it, counts that come from elsewhere go through
-//! [`Detector::handle_counts`]; one detector takes either the one or the other. [`Detector::finish`] closes every bin
-//! when there is no more input.
+//! Inputs are `handle_*`, outputs `poll_*`. Complaints that an [`crate::Intake`] found on time are handed to
+//! [`Detector::handle_complaint`], and [`Detector::close_until`] closes the bins that can get no more of them; counts
+//! that come from elsewhere go through [`Detector::handle_counts`]. One detector takes either the one or the other.
+//! After each input, poll until nothing comes.
 //!
 //! Everything that later input could change is still open, and everything closed is final: nothing said about a bin
 //! depends on what comes after its end plus the allowed lateness.
@@ -18,31 +18,10 @@ use crate::config::Config;
 use crate::event::OutageEvent;
 use crate::judgement::Complaint;
 use crate::monitor::{Assessment, Monitor, Rules};
-use crate::post::{Outcome, OutcomeCounts};
-use crate::progress::{Admission, Progress};
+use crate::post::OutcomeCounts;
 use crate::tally::Tally;
 use crate::time::{Bin, EventTime, week_position};
 use crate::window::Window;
-
-/// Where a post stands right after it was handed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    /// Its outcome is known and counted.
-    Decided(Outcome),
-    /// It complains; whether it counts is decided when its bin is closed.
-    Held,
-    /// It is dated far ahead of the others, and they will decide ([`Detector::poll_decided`]).
-    SetAside,
-}
-
-/// A post that is waiting to be borne out. `ticket` is the caller's own number for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Waiting {
-    ticket: u64,
-    event_time: EventTime,
-    outcome: Outcome,
-    complaint: Option<Complaint>,
-}
 
 /// One row of the per-bin table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,7 +73,6 @@ impl Monitors {
 /// All that a detector remembers. Everything else is derived from configuration and catalogue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DetectorState {
-    progress: Progress<Waiting>,
     window: Window,
     /// The first bin that is still open, once there is one.
     next_bin: Option<Bin>,
@@ -115,16 +93,13 @@ pub struct Detector {
     rules: Rules,
     state: DetectorState,
     events: VecDeque<OutageEvent>,
-    decided: VecDeque<(u64, Outcome)>,
     rows: Option<VecDeque<Row>>,
-    admissions: Vec<Admission<Waiting>>,
 }
 
 impl Detector {
     /// A detector that has seen nothing. `config` must be valid ([`Config::validate`]).
     pub fn new(config: Config) -> Self {
         let state = DetectorState {
-            progress: Progress::new(config.allowed_lateness_ms, config.ahead_ms_max),
             window: Window::default(),
             next_bin: None,
             first_bin: None,
@@ -140,19 +115,11 @@ impl Detector {
     pub(crate) fn with_state(config: Config, state: DetectorState) -> Self {
         debug_assert!(config.validate().is_ok(), "a detector is made of a valid configuration");
         let rules = Rules::of(&config);
-        Self {
-            config,
-            rules,
-            state,
-            events: VecDeque::new(),
-            decided: VecDeque::new(),
-            rows: None,
-            admissions: Vec::new(),
-        }
+        Self { config, rules, state, events: VecDeque::new(), rows: None }
     }
 
     pub(crate) fn state(&self) -> &DetectorState {
-        debug_assert!(self.events.is_empty() && self.decided.is_empty(), "poll everything before a snapshot");
+        debug_assert!(self.events.is_empty(), "poll everything before a snapshot");
         &self.state
     }
 
@@ -161,44 +128,17 @@ impl Detector {
         self.rows.get_or_insert_default();
     }
 
-    /// Counts an input that never became a post.
-    pub fn handle_reject(&mut self, outcome: Outcome) {
-        self.state.outcomes.record(outcome);
+    /// Takes a complaint that is on time: its bin must be open.
+    pub fn handle_complaint(&mut self, complaint: Complaint) {
+        let bin = self.rules.width.bin_of(complaint.event_time);
+        debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "the bin of a complaint is open");
+        self.state.window.hold(bin, complaint);
     }
 
-    /// Takes a post of `event_time`, its outcome so far, and its complaint if it is one. `ticket` comes back from
-    /// [`Detector::poll_decided`] if the post is set aside.
-    pub fn handle_post(
-        &mut self,
-        ticket: u64,
-        event_time: EventTime,
-        outcome: Outcome,
-        complaint: Option<Complaint>,
-    ) -> Receipt {
-        debug_assert_eq!(
-            complaint.is_some(),
-            outcome == Outcome::Complaint,
-            "a complaint comes with its outcome"
-        );
-        let closed_until = self.state.next_bin.map(|bin| self.rules.width.start_of(bin));
-        let waiting = Waiting { ticket, event_time, outcome, complaint };
-        self.state.progress.admit(event_time, waiting, closed_until, &mut self.admissions);
-        let mut receipt = Receipt::SetAside;
-        self.settle(Some((ticket, &mut receipt)));
-        self.close_bins_before_watermark();
-        receipt
-    }
-
-    /// Closes every bin: there is no more input.
-    pub fn finish(&mut self) {
-        self.state.progress.finish(&mut self.admissions);
-        self.settle(None);
-        self.close_bins_before_watermark();
-        let last_held = self.state.window.last_bin();
-        let last_seen = self.state.progress.frontier().map(|time| self.rules.width.bin_of(time));
-        if let Some(last) = last_seen.max(last_held) {
-            self.close_bins_until(last.plus(1));
-        }
+    /// Watching begins with `bin`, if it has not begun.
+    pub fn begin(&mut self, bin: Bin) {
+        self.state.first_bin.get_or_insert(bin);
+        self.state.next_bin.get_or_insert(bin);
     }
 
     /// Takes the counts of one bin, which must be later than any before; bins in between had no complaints for the
@@ -213,7 +153,7 @@ impl Detector {
         unknown: &[ServiceIndex],
     ) -> Vec<Assessment> {
         debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "bins come in order");
-        self.close_bins_until(bin);
+        self.close_until(bin);
         let mut tallies = BTreeMap::new();
         for &(service, observed) in counts {
             // A service's own history begins with its first row, not with the first row of another's.
@@ -242,24 +182,24 @@ impl Detector {
         self.events.pop_front()
     }
 
-    /// The next post, by its ticket, that had been set aside and is decided now.
-    pub fn poll_decided(&mut self) -> Option<(u64, Outcome)> {
-        self.decided.pop_front()
-    }
-
     /// The next row of the per-bin table, if rows are kept.
     pub fn poll_row(&mut self) -> Option<Row> {
         self.rows.as_mut()?.pop_front()
     }
 
-    /// How many inputs ended in each outcome so far.
+    /// How many complaining posts ended in each outcome so far.
     pub fn outcomes(&self) -> &OutcomeCounts {
         &self.state.outcomes
     }
 
-    /// Posts whose outcome is still open: in an open bin, or set aside.
-    pub fn n_undecided(&self) -> u64 {
-        (self.state.window.n_held() + self.state.progress.n_ahead()) as u64
+    /// Complaining posts whose bin is still open.
+    pub fn n_held(&self) -> usize {
+        self.state.window.n_held()
+    }
+
+    /// The first bin that is still open, once watching has begun.
+    pub fn next_bin(&self) -> Option<Bin> {
+        self.state.next_bin
     }
 
     /// Bins closed so far.
@@ -272,62 +212,10 @@ impl Detector {
         self.state.monitors.iter().count()
     }
 
-    /// The latest event time borne out.
-    pub fn frontier(&self) -> Option<EventTime> {
-        self.state.progress.frontier()
-    }
-
-    /// Acts on what became decided. `current` is the post in hand, whose receipt its caller waits for; others were
-    /// set aside before and are reported by ticket.
-    fn settle(&mut self, mut current: Option<(u64, &mut Receipt)>) {
-        let mut admissions = std::mem::take(&mut self.admissions);
-        for admission in admissions.drain(..) {
-            let (waiting, outcome) = match admission {
-                Admission::Late(waiting) => (waiting, Some(Outcome::Late)),
-                Admission::Future(waiting) => (waiting, Some(Outcome::Future)),
-                Admission::OnTime(waiting) if self.is_closed(waiting.event_time) => {
-                    (waiting, Some(Outcome::Late))
-                }
-                Admission::OnTime(waiting) => {
-                    let outcome = (waiting.outcome != Outcome::Complaint).then_some(waiting.outcome);
-                    (waiting, outcome)
-                }
-            };
-            let ticket = waiting.ticket;
-            match outcome {
-                Some(outcome) => self.state.outcomes.record(outcome),
-                None => self.hold(waiting),
-            }
-            match (&mut current, outcome) {
-                (Some((own, receipt)), _) if *own == ticket => {
-                    **receipt = outcome.map_or(Receipt::Held, Receipt::Decided);
-                }
-                (_, outcome) => self.decided.push_back((ticket, outcome.unwrap_or(Outcome::Complaint))),
-            }
-        }
-        self.admissions = admissions;
-    }
-
-    fn is_closed(&self, time: EventTime) -> bool {
-        self.state.next_bin.is_some_and(|next| time < self.rules.width.start_of(next))
-    }
-
-    fn hold(&mut self, waiting: Waiting) {
-        let bin = self.rules.width.bin_of(waiting.event_time);
-        if let Some(complaint) = waiting.complaint {
-            self.state.window.hold(bin, complaint);
-        }
-    }
-
-    fn close_bins_before_watermark(&mut self) {
-        let Some(watermark) = self.state.progress.watermark() else { return };
-        // The bin that holds the watermark is the first that stays open.
-        self.close_bins_until(self.rules.width.bin_of(watermark));
-    }
-
-    fn close_bins_until(&mut self, end: Bin) {
-        self.state.first_bin.get_or_insert(end);
-        let mut bin = *self.state.next_bin.get_or_insert(end);
+    /// Closes the bins before `end`: they can get no more complaints. Watching begins with it, if it has not begun.
+    pub fn close_until(&mut self, end: Bin) {
+        self.begin(end);
+        let mut bin = self.state.next_bin.unwrap_or(end);
         while bin < end {
             let closed = self.state.window.close(bin, self.config.author_window_ms, self.config.copies_max);
             let closed = closed.unwrap_or_default();
@@ -340,6 +228,14 @@ impl Detector {
             self.observe_bin(bin, &closed.counts, |_| false);
             self.end_bin(bin);
             bin = bin.plus(1);
+        }
+    }
+
+    /// Closes every bin: there is no more input, and `frontier` is how far it came.
+    pub fn close_until_end(&mut self, frontier: Option<EventTime>) {
+        let last_seen = frontier.map(|time| self.rules.width.bin_of(time));
+        if let Some(last) = last_seen.max(self.state.window.last_bin()) {
+            self.close_until(last.plus(1));
         }
     }
 

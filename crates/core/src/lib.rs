@@ -7,12 +7,13 @@
 //! The flow, a module each:
 //!
 //! ```text
-//! Post ─judgement─> Complaint ─window─> Tally ─baseline─> Expectation ─evidence─> Reading ─outage─> Transition ─> OutageEvent
+//! Post ─judgement, intake─> Complaint ─window─> Tally ─baseline─> Expectation ─evidence─> Reading ─outage─> Transition ─> OutageEvent
 //! ```
 //!
 //! * A [`Judge`] decides from a [`Catalogue`] of services and a [`Lexicon`] of phrases what a [`Post`] complains about.
+//! * An [`Intake`] decides which posts of a source are on time.
 //! * A [`Detector`] counts distinct complainers per service and bin, weighs the counts and yields [`OutageEvent`]s.
-//! * A [`Pipeline`] joins the two.
+//! * A [`Pipeline`] joins the three.
 //!
 //! ```
 //! use groundswell_core::{Catalogue, Config, EventTime, Lexicon, Outcome, Pipeline, Post, Receipt};
@@ -33,10 +34,9 @@
 //!     };
 //!     pipeline.handle_post(0, &post);
 //! }
-//! let detector = pipeline.detector();
-//! detector.finish();
-//! assert_eq!(detector.outcomes().of(Outcome::NoService), 6);
-//! assert!(detector.poll_event().is_none(), "nothing happened");
+//! pipeline.finish();
+//! assert_eq!(pipeline.outcomes().of(Outcome::NoService), 6);
+//! assert!(pipeline.detector().poll_event().is_none(), "nothing happened");
 //! ```
 
 mod baseline;
@@ -48,6 +48,7 @@ mod event;
 mod evidence;
 mod findings;
 mod fold;
+mod intake;
 mod judgement;
 mod lexicon;
 mod matching;
@@ -67,14 +68,15 @@ mod window;
 
 pub use catalogue::{Catalogue, Service, ServiceIndex};
 pub use config::{Config, ConfigError};
-pub use detector::{Detector, Receipt, Row};
+pub use detector::{Detector, Row};
 pub use event::{Decision, EventKind, OutageEvent, Peak, Scope, Severity};
 pub use findings::{Finding, Verdict};
+pub use intake::{Admitted, Intake};
 pub use judgement::{Accusation, AuthorKey, Complaint, Judge, Judgement, Symptoms};
 pub use lexicon::{Language, Lexicon, PhraseGroup, Symptom, Tier};
 pub use matching::LanguageTag;
 pub use monitor::{Assessment, Status};
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, Receipt, Stream};
 pub use post::{Outcome, OutcomeCounts, Post, TEXT_BYTES_MAX};
 pub use problem::{Problem, SourceText};
 pub use reach::unreachable_entries;

@@ -137,6 +137,13 @@ impl OutcomeCounts {
         self.counts.iter().sum()
     }
 
+    /// The sum of both counts.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let both = Outcome::ALL.iter().map(|&outcome| self.of(outcome) + other.of(outcome));
+        Self { counts: both.collect() }
+    }
+
     /// The outcomes that occurred, in reporting order, with their counts.
     pub fn occurred(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
         Outcome::ALL.iter().map(|&outcome| (outcome, self.of(outcome))).filter(|&(_, n)| n > 0)

@@ -44,6 +44,8 @@ pub(crate) struct Progress<T> {
     allowed_lateness_ms: i64,
     ahead_ms_max: i64,
     frontier: Option<EventTime>,
+    /// The earliest post of the first ones borne out.
+    start: Option<EventTime>,
     /// In the order of arrival; at most `2 × VOTES` long, since each arrival is a vote for or against each.
     ahead: Vec<Ahead<T>>,
 }
@@ -54,16 +56,22 @@ impl<T> Progress<T> {
             allowed_lateness_ms: i64::from(allowed_lateness_ms),
             ahead_ms_max: i64::from(ahead_ms_max),
             frontier: None,
+            start: None,
             ahead: Vec::new(),
         }
     }
 
-    /// No post before this time is expected any more; `None` before the first post is borne out.
     /// The latest event time borne out.
     pub(crate) fn frontier(&self) -> Option<EventTime> {
         self.frontier
     }
 
+    /// No post before this time is expected at all; `None` before the first post is borne out.
+    pub(crate) fn start(&self) -> Option<EventTime> {
+        self.start.map(|start| start.plus_ms(-self.allowed_lateness_ms))
+    }
+
+    /// No post before this time is expected any more; `None` before the first post is borne out.
     pub(crate) fn watermark(&self) -> Option<EventTime> {
         self.frontier.map(|frontier| frontier.plus_ms(-self.allowed_lateness_ms))
     }
@@ -111,6 +119,18 @@ impl<T> Progress<T> {
         }
     }
 
+    /// The stream has been quiet, so no votes are to come for a while: what is set aside stands if nothing spoke against
+    /// it and it is not dated after `now`.
+    pub(crate) fn release_standing(&mut self, now: EventTime, decided: &mut Vec<Admission<T>>) {
+        while let Some(earliest) =
+            self.ahead.iter().filter(|ahead| ahead.votes_against == 0).map(|a| a.event_time).min()
+            && earliest <= now
+        {
+            self.move_frontier(earliest);
+            self.release(decided);
+        }
+    }
+
     /// A post that came after the first `n_earlier` set aside, from before their times: a vote against each.
     fn vote_against(&mut self, n_earlier: usize, decided: &mut Vec<Admission<T>>) {
         for ahead in &mut self.ahead[..n_earlier] {
@@ -125,9 +145,15 @@ impl<T> Progress<T> {
     /// Moves the frontier to the earliest time set aside. The earliest, since a wrong date ahead of the true ones must
     /// not take their place.
     fn jump(&mut self, decided: &mut Vec<Admission<T>>) {
-        let earliest = self.ahead.iter().map(|ahead| ahead.event_time).min();
-        self.frontier = self.frontier.max(earliest);
+        if let Some(earliest) = self.ahead.iter().map(|ahead| ahead.event_time).min() {
+            self.move_frontier(earliest);
+        }
         self.release(decided);
+    }
+
+    fn move_frontier(&mut self, time: EventTime) {
+        self.start.get_or_insert(time);
+        self.frontier = self.frontier.max(Some(time));
     }
 
     /// Uses the posts set aside that the frontier has reached by now.

@@ -1,4 +1,4 @@
-//! Saves and restores a detector whole, so that a replay cut anywhere goes on as if it had not been.
+//! Saves and restores a stream whole, so that a replay cut anywhere goes on as if it had not been.
 //!
 //! A snapshot is `GWSNAP`, a format version, the configuration's hash and the state in postcard's encoding, whose
 //! floats are exact bits. It is refused under any other configuration, catalogue or lexicon: numbers learned under one
@@ -6,18 +6,21 @@
 
 use std::hash::Hasher;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use thiserror::Error;
 
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::detector::{Detector, DetectorState};
+use crate::intake::{Intake, IntakeState};
 use crate::lexicon::Lexicon;
+use crate::pipeline::Stream;
+use crate::post::OutcomeCounts;
 
 const MAGIC: &[u8; 6] = b"GWSNAP";
 /// Raised with every change to what the state holds.
-const FORMAT_VERSION: u16 = 1;
+const FORMAT_VERSION: u16 = 2;
 const HEADER_BYTES: usize = MAGIC.len() + 2 + 16;
 
 /// Identifies everything that a result depends on besides the posts: configuration, catalogue, lexicon, and the
@@ -77,12 +80,22 @@ pub enum SnapshotError {
     Damaged(String),
 }
 
-/// Saves `detector`, all of whose outputs must have been polled.
-pub fn save(detector: &Detector, hash: ConfigHash) -> Vec<u8> {
+/// The parts of a stream, borrowed for saving and owned when restored.
+#[derive(Serialize, Deserialize)]
+struct Parts<I, D, O> {
+    intake: I,
+    detector: D,
+    outcomes: O,
+}
+
+/// Saves `stream`, all of whose outputs must have been polled.
+pub fn save(stream: &Stream, hash: ConfigHash) -> Vec<u8> {
     let mut bytes = Vec::from(MAGIC);
     bytes.extend(FORMAT_VERSION.to_le_bytes());
     bytes.extend(hash.0);
-    let state = postcard::to_stdvec(detector.state()).expect("plain data of known size always encodes");
+    let Stream { intake, detector, outcomes } = stream;
+    let parts = Parts { intake: intake.state(), detector: detector.state(), outcomes };
+    let state = postcard::to_stdvec(&parts).expect("plain data of known size always encodes");
     let mut checksum = SipHasher24::new();
     checksum.write(&state);
     bytes.extend(checksum.finish128().as_bytes());
@@ -90,11 +103,11 @@ pub fn save(detector: &Detector, hash: ConfigHash) -> Vec<u8> {
     bytes
 }
 
-/// Restores a detector that was saved under the same `config` and `hash`.
+/// Restores a stream that was saved under the same `config` and `hash`.
 ///
 /// # Errors
 /// If the bytes are not a snapshot, are of another format or configuration, or are damaged.
-pub fn restore(bytes: &[u8], config: Config, hash: ConfigHash) -> Result<Detector, SnapshotError> {
+pub fn restore(bytes: &[u8], config: Config, hash: ConfigHash) -> Result<Stream, SnapshotError> {
     if !bytes.starts_with(MAGIC) || bytes.len() < HEADER_BYTES {
         return Err(SnapshotError::NotASnapshot);
     }
@@ -115,6 +128,11 @@ pub fn restore(bytes: &[u8], config: Config, hash: ConfigHash) -> Result<Detecto
     if hasher.finish128().as_bytes() != *checksum {
         return Err(damaged("its checksum does not fit its content"));
     }
-    let state: DetectorState = postcard::from_bytes(state).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Detector::with_state(config, state))
+    let parts: Parts<IntakeState, DetectorState, OutcomeCounts> =
+        postcard::from_bytes(state).map_err(|error| damaged(&error.to_string()))?;
+    Ok(Stream {
+        intake: Intake::with_state(&config, parts.intake),
+        detector: Detector::with_state(config, parts.detector),
+        outcomes: parts.outcomes,
+    })
 }

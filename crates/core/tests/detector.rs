@@ -4,7 +4,7 @@
 
 use groundswell_core::{
     Bin, BinWidth, Catalogue, Complaint, Config, ConfigHash, Detector, EventKind, EventTime, LanguageTag,
-    Lexicon, OutageEvent, Outcome, ServiceIndex, SnapshotError, Symptoms, restore, save,
+    Lexicon, OutageEvent, ServiceIndex, SnapshotError, Stream, Symptoms, restore, save,
 };
 
 const MINUTES_PER_DAY: i64 = 1440;
@@ -169,7 +169,7 @@ fn an_outage_at_the_end_of_the_input_stays_open() {
     let events = run(&mut detector, &services(1), 0..start + 30, |_, minute| {
         dice.poisson(if minute >= start { 20.0 } else { 1.0 })
     });
-    detector.finish();
+    detector.close_until_end(None);
     assert!(detector.poll_event().is_none(), "no end is invented");
     assert!(events.iter().any(|event| event.kind == EventKind::Started));
     assert_eq!(detector.ongoing().count(), 1);
@@ -211,6 +211,8 @@ fn a_stream_that_begins_busy_is_not_an_outage() {
         let services = services(20);
         let mut events = Vec::new();
         for minute in 0..120i64 {
+            detector.close_until(first_bin().plus(minute + offset as i64));
+            events.extend(std::iter::from_fn(|| detector.poll_event()));
             for (number, &service) in services.iter().enumerate() {
                 for nth in 0..dice.poisson([0.2, 1.0, 8.0, 30.0][number % 4]) {
                     let ms = 1_699_833_600_000 + (minute + offset as i64) * 60_000 + i64::from(nth);
@@ -224,8 +226,7 @@ fn a_stream_that_begins_busy_is_not_an_outage() {
                         language: LanguageTag::UNDETERMINED,
                         country: None,
                     };
-                    detector.handle_post(0, event_time, Outcome::Complaint, Some(complaint));
-                    events.extend(std::iter::from_fn(|| detector.poll_event()));
+                    detector.handle_complaint(complaint);
                 }
             }
         }
@@ -261,10 +262,10 @@ fn a_replay_cut_anywhere_and_resumed_says_the_same() {
     let whole = run(&mut Detector::new(Config::default()), &services, 0..end, count);
     assert!(!whole.is_empty(), "the example has an outage");
     for cut in [1, 7, 15, 600, end - 299, end - 250, end - 190] {
-        let mut first = Detector::new(Config::default());
-        let mut events = run(&mut first, &services, 0..cut, count);
+        let mut first = Stream::new(Config::default());
+        let mut events = run(first.detector(), &services, 0..cut, count);
         let mut second = restore(&save(&first, hash), Config::default(), hash).expect("the snapshot is good");
-        events.extend(run(&mut second, &services, cut..end, count));
+        events.extend(run(second.detector(), &services, cut..end, count));
         assert_eq!(events, whole, "cut at minute {cut}");
     }
 }
@@ -274,7 +275,7 @@ fn a_snapshot_is_refused_when_it_does_not_fit() {
     let hash = ConfigHash::of(&Config::default(), &Catalogue::default(), &Lexicon::default());
     let other = Config { cooldown_s: 600, ..Config::default() };
     let other_hash = ConfigHash::of(&other, &Catalogue::default(), &Lexicon::default());
-    let bytes = save(&Detector::new(Config::default()), hash);
+    let bytes = save(&Stream::new(Config::default()), hash);
     let refused =
         |bytes: &[u8], hash| restore(bytes, Config::default(), hash).expect_err("it must be refused");
     assert!(matches!(refused(&bytes, other_hash), SnapshotError::OtherConfig { .. }));

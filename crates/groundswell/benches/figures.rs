@@ -139,7 +139,7 @@ impl Setup {
         }
         pipeline.detector().finish();
         let elapsed = start.elapsed();
-        assert_eq!(pipeline.detector().outcomes().total(), posts.len() as u64);
+        assert_eq!(pipeline.outcomes().total(), posts.len() as u64);
         elapsed
     }
 }

@@ -84,11 +84,10 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(mut pipeline: Pipeline, range: TimeRange, keeps_rows: bool) -> Self {
-        let detector = pipeline.detector();
         if keeps_rows {
-            detector.keep_rows();
+            pipeline.detector().keep_rows();
         }
-        let n_before = detector.outcomes().total() + detector.n_undecided();
+        let n_before = pipeline.outcomes().total() + pipeline.n_undecided();
         Self {
             pipeline,
             range,
@@ -140,7 +139,7 @@ impl Replay {
         };
         let post = decoded.as_post();
         if !self.range.contains(post.event_time) {
-            self.pipeline.detector().handle_reject(Outcome::OutOfRange);
+            self.pipeline.handle_reject(Outcome::OutOfRange);
             return Ok(Some(post.event_time));
         }
         self.n_without_author += u64::from(post.author.is_empty());
@@ -164,7 +163,7 @@ impl Replay {
         raw: &[u8],
         sinks: &mut impl Sinks,
     ) -> Result<(), Failure> {
-        self.pipeline.detector().handle_reject(rejection.outcome);
+        self.pipeline.handle_reject(rejection.outcome);
         if rejection.outcome.is_dead_letter() {
             sinks.dead_letter(&place, &rejection, Some(raw))?;
         }
@@ -173,8 +172,7 @@ impl Replay {
 
     /// Hands on everything that the detector has to say.
     fn poll(&mut self, sinks: &mut impl Sinks) -> Result<(), Failure> {
-        let detector = self.pipeline.detector();
-        while let Some((ticket, outcome)) = detector.poll_decided() {
+        while let Some((ticket, outcome)) = self.pipeline.poll_decided() {
             let kept = self.set_aside.remove(&ticket);
             if outcome.is_dead_letter() {
                 let place = kept.as_ref().map_or(BEFORE_SNAPSHOT, |kept| kept.place);
@@ -184,6 +182,7 @@ impl Replay {
                 sinks.dead_letter(&place, &rejection(outcome, service), raw)?;
             }
         }
+        let detector = self.pipeline.detector();
         while let Some(event) = detector.poll_event() {
             sinks.event(&event)?;
         }
@@ -197,7 +196,7 @@ impl Replay {
 
     /// Closes every minute: the input is over.
     pub(crate) fn finish(&mut self, sinks: &mut impl Sinks) -> Result<(), Failure> {
-        self.pipeline.detector().finish();
+        self.pipeline.finish();
         self.poll(sinks)
     }
 
@@ -207,14 +206,13 @@ impl Replay {
     /// If not: the totals are a promise, and a wrong one must not pass in silence.
     pub(crate) fn assert_totals(&mut self) {
         let (n_before, n_lines) = (self.n_before, self.n_lines);
-        let detector = self.pipeline.detector();
-        let n_after = detector.outcomes().total() + detector.n_undecided();
+        let n_after = self.pipeline.outcomes().total() + self.pipeline.n_undecided();
         assert_eq!(n_before + n_lines, n_after, "every input must end in exactly one outcome");
     }
 
     /// The state as a snapshot.
-    pub(crate) fn snapshot(&mut self, hash: ConfigHash) -> Vec<u8> {
-        groundswell_core::save(self.pipeline.detector(), hash)
+    pub(crate) fn snapshot(&self, hash: ConfigHash) -> Vec<u8> {
+        groundswell_core::save(self.pipeline.stream(), hash)
     }
 
     pub(crate) fn pipeline(&mut self) -> &mut Pipeline {
@@ -291,11 +289,11 @@ pub(crate) fn collect_events(
     replay.finish(&mut sinks)?;
     replay.assert_totals();
     let first = replay.first_time;
-    let detector = replay.pipeline().detector();
+    let pipeline = replay.pipeline();
     Ok(Replayed {
         events: sinks.0,
         first,
-        last: detector.frontier(),
-        n_services_seen: detector.n_services_seen(),
+        last: pipeline.frontier(),
+        n_services_seen: pipeline.detector().n_services_seen(),
     })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use groundswell_core::{
-    Catalogue, Config, ConfigHash, Detector, Judge, Lexicon, Pipeline, Problem, SourceText, restore,
+    Catalogue, Config, ConfigHash, Judge, Lexicon, Pipeline, Problem, SourceText, Stream, restore,
 };
 use serde::Deserialize;
 
@@ -180,7 +180,7 @@ impl Settings {
 
     /// A pipeline that has seen nothing.
     pub(crate) fn pipeline(&self) -> Pipeline {
-        Pipeline::with_detector(self.judge(), Detector::new(self.config.clone()))
+        Pipeline::with_stream(self.judge(), Stream::new(self.config.clone()))
     }
 
     /// A pipeline that goes on from a snapshot.
@@ -190,7 +190,7 @@ impl Settings {
     pub(crate) fn pipeline_from(&self, snapshot: &Path) -> Result<Pipeline, Failure> {
         let name = || format!("snapshot {}", snapshot.display());
         let bytes = fs::read(snapshot).with_context(name).map_err(usage)?;
-        let detector = restore(&bytes, self.config.clone(), self.hash()).with_context(name).map_err(usage)?;
-        Ok(Pipeline::with_detector(self.judge(), detector))
+        let stream = restore(&bytes, self.config.clone(), self.hash()).with_context(name).map_err(usage)?;
+        Ok(Pipeline::with_stream(self.judge(), stream))
     }
 }

@@ -82,7 +82,7 @@ impl Summary {
 fn write_outcomes(out: &mut String, replay: &mut Replay) -> Outcome {
     let (n_lines, n_before, n_without_author) =
         (replay.n_lines(), replay.n_before(), replay.n_without_author());
-    let detector = replay.pipeline().detector();
+    let pipeline = replay.pipeline();
     let total = n_lines + n_before;
     match n_before {
         0 => writeln!(out, "{}", plural(n_lines, "line", "lines"))?,
@@ -91,12 +91,13 @@ fn write_outcomes(out: &mut String, replay: &mut Replay) -> Outcome {
     let mut write_row = |name: &str, n: u64, meaning: &str| {
         writeln!(out, "  {n:>10}  {:>5.1} %  {name:<17} {meaning}", n as f64 * 100.0 / total.max(1) as f64)
     };
-    for (outcome, n) in detector.outcomes().occurred() {
+    for (outcome, n) in pipeline.outcomes().occurred() {
         write_row(outcome.name(), n, outcome.meaning())?;
     }
-    if detector.n_undecided() > 0 {
-        write_row("open", detector.n_undecided(), "Kept in the snapshot: their minute is not closed.")?;
+    if pipeline.n_undecided() > 0 {
+        write_row("open", pipeline.n_undecided(), "Kept in the snapshot: their minute is not closed.")?;
     }
+    let detector = pipeline.detector();
     writeln!(
         out,
         "{} closed, {} complained about{}",
