@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::event::OutageEvent;
 use crate::judgement::Complaint;
 use crate::monitor::{Assessment, Monitor, Rules};
+use crate::monitors::Monitors;
 use crate::post::OutcomeCounts;
 use crate::tally::Tally;
 use crate::time::{Bin, EventTime, week_position};
@@ -34,54 +35,22 @@ pub struct Row {
     pub assessment: Assessment,
 }
 
-/// The services under watch, by index: each tick visits many of them, in order.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Monitors(Vec<Option<Box<Monitor>>>);
-
-impl Monitors {
-    fn contains(&self, service: ServiceIndex) -> bool {
-        self.get(service).is_some()
-    }
-
-    fn get(&self, service: ServiceIndex) -> Option<&Monitor> {
-        self.0.get(service.as_usize())?.as_deref()
-    }
-
-    fn get_mut(&mut self, service: ServiceIndex) -> Option<&mut Monitor> {
-        self.0.get_mut(service.as_usize())?.as_deref_mut()
-    }
-
-    fn insert(&mut self, service: ServiceIndex, monitor: Monitor) {
-        let index = service.as_usize();
-        if self.0.len() <= index {
-            self.0.resize(index + 1, None);
-        }
-        self.0[index] = Some(Box::new(monitor));
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (ServiceIndex, &Monitor)> {
-        let known = self.0.iter().enumerate();
-        known.filter_map(|(index, monitor)| Some((ServiceIndex::of(index), monitor.as_deref()?)))
-    }
-
-    /// Every `step`th service from the first whose index is `first`.
-    fn every_mut(&mut self, first: usize, step: usize) -> impl Iterator<Item = &mut Monitor> {
-        self.0.iter_mut().skip(first).step_by(step).filter_map(Option::as_deref_mut)
-    }
-}
-
 /// All that a detector remembers. Everything else is derived from configuration and catalogue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DetectorState {
-    window: Window,
+    pub(crate) window: Window,
+    pub(crate) overall: Overall,
+    pub(crate) monitors: Monitors,
+}
+
+/// What is remembered beside the services' own state and the open bins.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Overall {
     /// The first bin that is still open, once there is one.
     next_bin: Option<Bin>,
     /// The bin with which watching began.
     first_bin: Option<Bin>,
     group: GroupProfile,
-    monitors: Monitors,
-    /// The services that are not idle.
-    active: BTreeSet<ServiceIndex>,
     outcomes: OutcomeCounts,
     n_bins_closed: u64,
 }
@@ -92,6 +61,8 @@ pub struct Detector {
     config: Config,
     rules: Rules,
     state: DetectorState,
+    /// The services that are not idle.
+    active: BTreeSet<ServiceIndex>,
     events: VecDeque<OutageEvent>,
     rows: Option<VecDeque<Row>>,
 }
@@ -101,13 +72,14 @@ impl Detector {
     pub fn new(config: Config) -> Self {
         let state = DetectorState {
             window: Window::default(),
-            next_bin: None,
-            first_bin: None,
-            group: GroupProfile::new(),
+            overall: Overall {
+                next_bin: None,
+                first_bin: None,
+                group: GroupProfile::new(),
+                outcomes: OutcomeCounts::default(),
+                n_bins_closed: 0,
+            },
             monitors: Monitors::default(),
-            active: BTreeSet::new(),
-            outcomes: OutcomeCounts::default(),
-            n_bins_closed: 0,
         };
         Self::with_state(config, state)
     }
@@ -115,7 +87,14 @@ impl Detector {
     pub(crate) fn with_state(config: Config, state: DetectorState) -> Self {
         debug_assert!(config.validate().is_ok(), "a detector is made of a valid configuration");
         let rules = Rules::of(&config);
-        Self { config, rules, state, events: VecDeque::new(), rows: None }
+        let awake = state.monitors.iter().filter(|(_, monitor)| !monitor.is_idle());
+        let active = awake.map(|(service, _)| service).collect();
+        Self { config, rules, state, active, events: VecDeque::new(), rows: None }
+    }
+
+    pub(crate) fn state_mut(&mut self) -> &mut DetectorState {
+        debug_assert!(self.events.is_empty(), "poll everything before changes are taken");
+        &mut self.state
     }
 
     pub(crate) fn state(&self) -> &DetectorState {
@@ -131,14 +110,17 @@ impl Detector {
     /// Takes a complaint that is on time: its bin must be open.
     pub fn handle_complaint(&mut self, complaint: Complaint) {
         let bin = self.rules.width.bin_of(complaint.event_time);
-        debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "the bin of a complaint is open");
+        debug_assert!(
+            self.state.overall.next_bin.is_none_or(|next| next <= bin),
+            "the bin of a complaint is open"
+        );
         self.state.window.hold(bin, complaint);
     }
 
     /// Watching begins with `bin`, if it has not begun.
     pub fn begin(&mut self, bin: Bin) {
-        self.state.first_bin.get_or_insert(bin);
-        self.state.next_bin.get_or_insert(bin);
+        self.state.overall.first_bin.get_or_insert(bin);
+        self.state.overall.next_bin.get_or_insert(bin);
     }
 
     /// Takes the counts of one bin, which must be later than any before; bins in between had no complaints for the
@@ -152,7 +134,7 @@ impl Detector {
         counts: &[(ServiceIndex, u32)],
         unknown: &[ServiceIndex],
     ) -> Vec<Assessment> {
-        debug_assert!(self.state.next_bin.is_none_or(|next| next <= bin), "bins come in order");
+        debug_assert!(self.state.overall.next_bin.is_none_or(|next| next <= bin), "bins come in order");
         self.close_until(bin);
         let mut tallies = BTreeMap::new();
         for &(service, observed) in counts {
@@ -189,7 +171,7 @@ impl Detector {
 
     /// How many complaining posts ended in each outcome so far.
     pub fn outcomes(&self) -> &OutcomeCounts {
-        &self.state.outcomes
+        &self.state.overall.outcomes
     }
 
     /// Complaining posts whose bin is still open.
@@ -199,12 +181,12 @@ impl Detector {
 
     /// The first bin that is still open, once watching has begun.
     pub fn next_bin(&self) -> Option<Bin> {
-        self.state.next_bin
+        self.state.overall.next_bin
     }
 
     /// Bins closed so far.
     pub fn n_bins_closed(&self) -> u64 {
-        self.state.n_bins_closed
+        self.state.overall.n_bins_closed
     }
 
     /// Services that have been complained about.
@@ -215,14 +197,18 @@ impl Detector {
     /// Closes the bins before `end`: they can get no more complaints. Watching begins with it, if it has not begun.
     pub fn close_until(&mut self, end: Bin) {
         self.begin(end);
-        let mut bin = self.state.next_bin.unwrap_or(end);
+        let mut bin = self.state.overall.next_bin.unwrap_or(end);
         while bin < end {
             let closed = self.state.window.close(bin, self.config.author_window_ms, self.config.copies_max);
             let closed = closed.unwrap_or_default();
-            closed.outcomes.iter().for_each(|&outcome| self.state.outcomes.record(outcome));
+            closed.outcomes.iter().for_each(|&outcome| self.state.overall.outcomes.record(outcome));
             for &service in closed.counts.keys() {
                 if !self.state.monitors.contains(service) {
-                    self.add_monitor(service, bin, self.state.first_bin.map_or(0, |first| bin.since(first)));
+                    self.add_monitor(
+                        service,
+                        bin,
+                        self.state.overall.first_bin.map_or(0, |first| bin.since(first)),
+                    );
                 }
             }
             self.observe_bin(bin, &closed.counts, |_| false);
@@ -240,7 +226,7 @@ impl Detector {
     }
 
     fn add_monitor(&mut self, service: ServiceIndex, bin: Bin, n_silent_bins: i64) {
-        let group = self.state.group.at(week_position(self.rules.width.start_of(bin)));
+        let group = self.state.overall.group.at(week_position(self.rules.width.start_of(bin)));
         self.state.monitors.insert(service, Monitor::new(service, bin, n_silent_bins, &group, &self.rules));
     }
 
@@ -254,7 +240,7 @@ impl Detector {
         let nothing = Tally::default();
         let mut services: Vec<(ServiceIndex, &Tally)> =
             counts.iter().map(|(&service, said)| (service, said)).collect();
-        let silent = self.state.active.iter().filter(|service| !counts.contains_key(service));
+        let silent = self.active.iter().filter(|service| !counts.contains_key(service));
         services.extend(silent.map(|&service| (service, &nothing)));
         services.sort_unstable_by_key(|&(service, _)| service);
         for (service, said) in services {
@@ -264,8 +250,8 @@ impl Detector {
             let was_idle = monitor.is_idle();
             self.events.extend(monitor.observe(service, bin, said, &self.rules));
             match (was_idle, monitor.is_idle()) {
-                (true, false) => _ = self.state.active.insert(service),
-                (false, true) => _ = self.state.active.remove(&service),
+                (true, false) => _ = self.active.insert(service),
+                (false, true) => _ = self.active.remove(&service),
                 (true, true) | (false, false) => {}
             }
         }
@@ -283,8 +269,8 @@ impl Detector {
     /// learn for all of them.
     fn end_bin(&mut self, bin: Bin) {
         let next = bin.plus(1);
-        self.state.next_bin = Some(next);
-        self.state.n_bins_closed += 1;
+        self.state.overall.next_bin = Some(next);
+        self.state.overall.n_bins_closed += 1;
         let chunk = self.rules.chunk;
         let middle = |bin: Bin| week_position(self.rules.width.start_of(bin.plus(chunk.bins / 2)));
         let ended = middle(next.plus(-chunk.bins));
@@ -293,13 +279,12 @@ impl Detector {
         let n_bins = chunk.bins;
         let first = (n_bins - chunk.bins_into_chunk(next, ServiceIndex::of(0))) % n_bins;
         let (first, step) = (bin_count(first), bin_count(n_bins));
-        for monitor in state.monitors.every_mut(first, step) {
-            monitor.end_chunk(ended, &mut state.group, &self.rules);
-        }
-        let group = state.group.at(middle(next));
-        for monitor in state.monitors.every_mut(first, step) {
-            monitor.begin_chunk(&group, &self.rules);
-        }
+        let overall = &mut state.overall;
+        state
+            .monitors
+            .visit_every(first, step, |monitor| monitor.end_chunk(ended, &mut overall.group, &self.rules));
+        let group = overall.group.at(middle(next));
+        state.monitors.visit_every(first, step, |monitor| monitor.begin_chunk(&group, &self.rules));
     }
 
     /// Services with an outage that is told and not over.

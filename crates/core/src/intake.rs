@@ -8,11 +8,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use crate::changelog::{RestoreError, check_format};
 use crate::config::Config;
 use crate::judgement::Complaint;
 use crate::post::Outcome;
 use crate::progress::{Admission, Progress};
+use crate::snapshot::ConfigHash;
 use crate::time::{Bin, BinWidth, EventTime};
+
+/// Raised with every change to what the state holds.
+const FORMAT_VERSION: u16 = 1;
 
 /// A post that is waiting to be borne out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +67,24 @@ impl Intake {
 
     pub(crate) fn with_state(config: &Config, state: IntakeState) -> Self {
         Self { width: config.bin_width, state, admitted: VecDeque::new(), decided: Vec::new() }
+    }
+
+    /// Its state as bytes, to be kept beside the position in the source that it belongs to. Everything must have been
+    /// polled.
+    pub fn save(&self, hash: ConfigHash) -> Vec<u8> {
+        postcard::to_stdvec(&(FORMAT_VERSION, hash, self.state()))
+            .expect("plain data of known size always encodes")
+    }
+
+    /// Restores what [`Intake::save`] gave.
+    ///
+    /// # Errors
+    /// If it was saved under another configuration or by another version, or is damaged.
+    pub fn restore(config: &Config, hash: ConfigHash, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let rest = check_format(bytes, FORMAT_VERSION, hash)?;
+        let state = postcard::from_bytes(rest)
+            .map_err(|error| RestoreError::Damaged { key: "intake".to_owned(), reason: error.to_string() })?;
+        Ok(Self::with_state(config, state))
     }
 
     pub(crate) fn state(&self) -> &IntakeState {

@@ -25,7 +25,7 @@ const HEADER_BYTES: usize = MAGIC.len() + 2 + 16;
 
 /// Identifies everything that a result depends on besides the posts: configuration, catalogue, lexicon, and the
 /// version of the program. Equal hashes and equal posts mean equal events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigHash([u8; 16]);
 
 impl ConfigHash {

@@ -103,6 +103,16 @@ impl BinWidth {
 pub struct Bin(i64);
 
 impl Bin {
+    /// The bin of this index.
+    pub(crate) fn of_index(index: i64) -> Self {
+        Self(index)
+    }
+
+    /// Its index.
+    pub(crate) fn index(self) -> i64 {
+        self.0
+    }
+
     /// The bin `n` later (earlier when negative).
     pub fn plus(self, n: i64) -> Self {
         Self(self.0 + n)

@@ -20,8 +20,14 @@ use crate::time::{Bin, EventTime};
 struct CountedAuthors {
     last_counted: BTreeMap<(ServiceIndex, u64), EventTime>,
     /// The same entries in the order of their times, for forgetting them.
-    order: VecDeque<(EventTime, ServiceIndex, u64)>,
+    order: VecDeque<Counted>,
+    /// How many were ever counted, for telling which are new.
+    #[serde(skip)]
+    n_ever: u64,
 }
+
+/// An author counted for a service.
+pub(crate) type Counted = (EventTime, ServiceIndex, u64);
 
 impl CountedAuthors {
     fn forget_before(&mut self, time: EventTime) {
@@ -44,6 +50,7 @@ impl CountedAuthors {
     fn count(&mut self, time: EventTime, service: ServiceIndex, author: u64) {
         self.last_counted.insert((service, author), time);
         self.order.push_back((time, service, author));
+        self.n_ever += 1;
     }
 }
 
@@ -71,6 +78,28 @@ impl Window {
     /// Posts whose outcome is still open.
     pub(crate) fn n_held(&self) -> usize {
         self.open.values().map(Vec::len).sum()
+    }
+
+    /// The complaints of the open bins.
+    pub(crate) fn open(&self) -> &BTreeMap<Bin, Vec<Complaint>> {
+        &self.open
+    }
+
+    /// Authors counted so far, ever.
+    pub(crate) fn n_authors_ever(&self) -> u64 {
+        self.authors.n_ever
+    }
+
+    /// The authors counted after the first `n_before` ever, in the order of counting; those forgotten since are left out.
+    pub(crate) fn authors_after(&self, n_before: u64) -> impl Iterator<Item = &Counted> {
+        let n_new = usize::try_from(self.authors.n_ever - n_before).unwrap_or(usize::MAX);
+        let n_known = self.authors.order.len();
+        self.authors.order.range(n_known - n_new.min(n_known)..)
+    }
+
+    /// Counts authors that were counted before, in the order in which they were.
+    pub(crate) fn recount(&mut self, authors: impl IntoIterator<Item = Counted>) {
+        authors.into_iter().for_each(|(time, service, author)| self.authors.count(time, service, author));
     }
 
     /// The last bin that holds a complaint.

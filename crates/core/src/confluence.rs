@@ -1,0 +1,142 @@
+//! Several sources flow together: records of complaints and marks in, outage events out.
+//!
+//! This is the detector of a system that is spread over processes. It is a function of the records: which of them are
+//! redelivered, how the sources interleave, and where the reading is cut and resumed makes no difference to the events.
+
+use crate::changelog::Written;
+use crate::config::Config;
+use crate::detector::{Detector, DetectorState};
+use crate::event::OutageEvent;
+use crate::post::OutcomeCounts;
+use crate::record::{Record, Telling};
+use crate::sources::{Reach, Sources};
+use crate::time::{BinWidth, EventTime};
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was used.
+    Used,
+    /// It, or a later one of its source, was seen before.
+    Redelivered,
+    /// Its bin is closed: its source was idle when the others went on.
+    Late,
+}
+
+/// The detector behind any number of sources. After each input, poll until nothing comes.
+#[derive(Debug)]
+pub struct Confluence {
+    pub(crate) width: BinWidth,
+    allowed_lateness_ms: i64,
+    pub(crate) author_window_ms: i64,
+    pub(crate) sources: Sources,
+    pub(crate) detector: Detector,
+    pub(crate) written: Written,
+    n_late: u64,
+    n_redelivered: u64,
+}
+
+impl Confluence {
+    /// A confluence that has seen nothing. `config` must be valid ([`Config::validate`]).
+    pub fn new(config: Config) -> Self {
+        Self::with_parts(&config, Sources::default(), Detector::new(config.clone()))
+    }
+
+    pub(crate) fn with_state(config: &Config, sources: Sources, state: DetectorState) -> Self {
+        Self::with_parts(config, sources, Detector::with_state(config.clone(), state))
+    }
+
+    fn with_parts(config: &Config, sources: Sources, detector: Detector) -> Self {
+        Self {
+            width: config.bin_width,
+            allowed_lateness_ms: i64::from(config.allowed_lateness_ms),
+            author_window_ms: i64::from(config.author_window_ms),
+            sources,
+            detector,
+            written: Written::default(),
+            n_late: 0,
+            n_redelivered: 0,
+        }
+    }
+
+    /// Takes a record, and closes the bins that it completes.
+    pub fn handle_record(&mut self, record: Record) -> Arrival {
+        let Record { source, telling } = record;
+        match telling {
+            Telling::Complaint { position, complaint } => {
+                if !self.sources.is_new(&source, position) {
+                    self.n_redelivered += 1;
+                    return Arrival::Redelivered;
+                }
+                let bin = self.width.bin_of(complaint.event_time);
+                if self.detector.next_bin().is_some_and(|next| bin < next) {
+                    self.n_late += 1;
+                    return Arrival::Late;
+                }
+                self.detector.handle_complaint(complaint);
+            }
+            Telling::Mark(mark) => {
+                self.sources.handle_mark(&source, mark);
+                self.advance();
+            }
+            // Who lost what is for the adapters to tell; the counts that are there stand.
+            Telling::Gap { .. } => {}
+        }
+        Arrival::Used
+    }
+
+    /// The next event, in the order of event time.
+    pub fn poll_event(&mut self) -> Option<OutageEvent> {
+        self.detector.poll_event()
+    }
+
+    /// How many complaints about a service ended in each outcome since this was made.
+    pub fn outcomes(&self) -> &OutcomeCounts {
+        self.detector.outcomes()
+    }
+
+    /// Complaints for bins that were closed, since this was made or restored.
+    pub fn n_late(&self) -> u64 {
+        self.n_late
+    }
+
+    /// Complaints that had been seen before, since this was made or restored.
+    pub fn n_redelivered(&self) -> u64 {
+        self.n_redelivered
+    }
+
+    /// The detector, for queries.
+    pub fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// The latest event time of any source.
+    pub fn frontier(&self) -> Option<EventTime> {
+        self.sources.frontier()
+    }
+
+    fn advance(&mut self) {
+        match self.sources.reach(self.width, self.allowed_lateness_ms) {
+            Reach::Unknown => return,
+            Reach::Until(end) => {
+                self.begin();
+                self.detector.close_until(end);
+            }
+            Reach::End(frontier) => {
+                if frontier.is_some() {
+                    self.begin();
+                    self.detector.close_until_end(frontier);
+                }
+            }
+        }
+        if let Some(next) = self.detector.next_bin() {
+            self.sources.forget_before(next);
+        }
+    }
+
+    fn begin(&mut self) {
+        if let Some(first) = self.sources.first_bin() {
+            self.detector.begin(first);
+        }
+    }
+}
