@@ -135,6 +135,11 @@ impl Intake {
         self.state.progress.n_ahead()
     }
 
+    /// Whether the post of this ticket is set aside.
+    pub fn is_set_aside(&self, ticket: u64) -> bool {
+        self.state.progress.waiting().any(|waiting| waiting.ticket == ticket)
+    }
+
     /// The latest event time borne out.
     pub fn frontier(&self) -> Option<EventTime> {
         self.state.progress.frontier()

@@ -81,6 +81,11 @@ impl<T> Progress<T> {
         self.ahead.len()
     }
 
+    /// The posts that are set aside.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.ahead.iter().map(|ahead| &ahead.item)
+    }
+
     /// Takes the next post; gives what became decided by it, which may be nothing or several posts. `closed_until` is
     /// the end of the last closed bin: what lies before it is late.
     pub(crate) fn admit(

@@ -7,13 +7,21 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod commands;
+#[cfg(feature = "kafka")]
+mod connecting;
 mod failure;
 mod interrupt;
 mod judging;
+#[cfg(feature = "kafka")]
+mod logging;
 mod output_file;
 mod pace;
 mod progress;
+#[cfg(feature = "kafka")]
+mod publishing;
 mod replaying;
+#[cfg(feature = "kafka")]
+mod running;
 mod scoring;
 mod settings;
 mod summary;
@@ -30,6 +38,15 @@ struct Cli {
 enum Command {
     /// Replay files of posts into outage events.
     Replay(commands::replay::Args),
+    /// Detect beside Kafka: posts from a topic in, alerts on a topic out.
+    #[cfg(feature = "kafka")]
+    Run(commands::run::Args),
+    /// Follow the alerts.
+    #[cfg(feature = "kafka")]
+    Tail(commands::tail::Args),
+    /// Create the topics that `run` needs.
+    #[cfg(feature = "kafka")]
+    Topics(commands::topics::Args),
     /// Score a table of counts: bring your own.
     Score(commands::score::Args),
     /// Hold events against known outages: precision, recall, delay, false alarms.
@@ -46,6 +63,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Replay(args) => commands::replay::run(args),
+        #[cfg(feature = "kafka")]
+        Command::Run(args) => commands::run::run(args),
+        #[cfg(feature = "kafka")]
+        Command::Tail(args) => commands::tail::run(args),
+        #[cfg(feature = "kafka")]
+        Command::Topics(args) => commands::topics::run(args),
         Command::Score(args) => commands::score::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Explain(args) => commands::explain::run(args),

@@ -236,7 +236,7 @@ impl Replay {
 }
 
 /// Why a post that was read is not used; `service` is what it was addressed to.
-fn rejection(outcome: Outcome, service: Option<&str>) -> Rejection {
+pub(crate) fn rejection(outcome: Outcome, service: Option<&str>) -> Rejection {
     let detail = match (outcome, service) {
         (Outcome::UnknownService, Some(id)) => format!("the catalogue has no service `{id}`"),
         _ => outcome.meaning().to_owned(),

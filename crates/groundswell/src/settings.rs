@@ -45,6 +45,51 @@ struct RawConfig {
     update_interval_s: Option<u32>,
     outage_hours_max: Option<u32>,
     author_key_file: Option<PathBuf>,
+    /// Used by the commands that talk to Kafka.
+    run: Option<RawRun>,
+    /// Settings of librdkafka, handed through.
+    kafka: Option<toml::Table>,
+}
+
+/// What `run` and its kin take from the file; options win over it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRun {
+    pub(crate) bootstrap: Option<String>,
+    pub(crate) posts_topic: Option<String>,
+    pub(crate) prefix: Option<String>,
+    pub(crate) metrics: Option<String>,
+}
+
+/// Begins the names of the environment variables that override the file: `GROUNDSWELL_ALLOWED_LATENESS_S=20`.
+pub(crate) const VARIABLE_PREFIX: &str = "GROUNDSWELL_";
+
+/// A value in the environment, if it is set and not empty.
+pub(crate) fn variable(key: &str) -> Option<String> {
+    let name = format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase().replace('.', "_"));
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The keys that the environment overrides, with their values, as TOML.
+fn overrides() -> String {
+    let keys = [
+        "false_alarms_per_service_year",
+        "started_false_alarms_per_service_year",
+        "allowed_lateness_s",
+        "ahead_s_max",
+        "author_window_s",
+        "copies_max",
+        "cooldown_s",
+        "update_interval_s",
+        "outage_hours_max",
+        "author_key_file",
+    ];
+    let line = |key: &&str| {
+        let value = variable(key)?;
+        let value = if *key == "author_key_file" { toml::Value::from(value).to_string() } else { value };
+        Some(format!("{key} = {value}\n"))
+    };
+    keys.iter().filter_map(line).collect()
 }
 
 /// The same, resolved: everything is read, merged and valid.
@@ -53,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) catalogue: Catalogue,
     pub(crate) lexicon: Lexicon,
+    pub(crate) run: RawRun,
+    pub(crate) kafka: toml::Table,
 }
 
 impl SettingsArgs {
@@ -66,12 +113,12 @@ impl SettingsArgs {
         let mut problems = Vec::new();
         let catalogue = sound(Catalogue::load(!self.no_builtin_catalog, &catalogs), &mut problems);
         let lexicon = sound(Lexicon::load(!self.no_builtin_lexicon, &lexicons), &mut problems);
-        let config = match &self.config {
-            None => Some(Config::default()),
-            Some(path) => sound(read_config(path).map_err(|problem| vec![problem]), &mut problems),
-        };
+        let config =
+            sound(read_config(self.config.as_deref()).map_err(|problem| vec![problem]), &mut problems);
         match (catalogue, lexicon, config) {
-            (Some(catalogue), Some(lexicon), Some(config)) => Ok(Settings { config, catalogue, lexicon }),
+            (Some(catalogue), Some(lexicon), Some((config, run, kafka))) => {
+                Ok(Settings { config, catalogue, lexicon, run, kafka })
+            }
             _ => Err(usage(anyhow!("{}", list(&problems)))),
         }
     }
@@ -100,43 +147,68 @@ fn read(path: &Path) -> Result<SourceText, Failure> {
     Ok(SourceText::new(path.display().to_string(), text.map_err(usage)?))
 }
 
-fn read_config(path: &Path) -> Result<Config, Problem> {
-    let file = path.display().to_string();
+/// Reads the file, if there is one, and what the environment overrides.
+fn read_config(path: Option<&Path>) -> Result<(Config, RawRun, toml::Table), Problem> {
+    let file = path.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
     let problem = |line, reason| Problem { file: file.clone(), line, reason };
-    let text = fs::read_to_string(path).map_err(|error| problem(None, format!("cannot be read: {error}")))?;
+    let text = match path {
+        Some(path) => {
+            fs::read_to_string(path).map_err(|error| problem(None, format!("cannot be read: {error}")))?
+        }
+        None => String::new(),
+    };
     let source = SourceText::new(file.clone(), text);
     let raw: RawConfig = toml::from_str(&source.text).map_err(|error| source.toml_problem(&error))?;
-    let config = resolve(raw, path.parent()).map_err(|reason| problem(None, reason))?;
+    let environment = SourceText::new(format!("the environment ({VARIABLE_PREFIX}…)"), overrides());
+    let over: RawConfig =
+        toml::from_str(&environment.text).map_err(|error| environment.toml_problem(&error))?;
+    let (run, kafka) = (raw.run.clone().unwrap_or_default(), raw.kafka.clone().unwrap_or_default());
+    let config = resolve(&over, raw, path.and_then(Path::parent)).map_err(|reason| problem(None, reason))?;
     config.validate().map_err(|error| {
+        if over_names(&environment.text, error.key) {
+            return Problem { file: environment.name.clone(), line: None, reason: error.to_string() };
+        }
         let line =
             source.text.lines().position(|line| line.trim_start().starts_with(error.key)).map(|n| n + 1);
         problem(line, error.to_string())
     })?;
-    Ok(config)
+    Ok((config, run, kafka))
 }
 
-fn resolve(raw: RawConfig, folder: Option<&Path>) -> Result<Config, String> {
+fn over_names(environment: &str, key: &str) -> bool {
+    environment.lines().any(|line| line.split(" = ").next() == Some(key))
+}
+
+/// `over` wins over `raw`.
+fn resolve(over: &RawConfig, raw: RawConfig, folder: Option<&Path>) -> Result<Config, String> {
     let defaults = Config::default();
-    let suspected = raw.false_alarms_per_service_year;
-    let author_key = match &raw.author_key_file {
-        None => defaults.author_key,
-        Some(file) => read_key(&folder.unwrap_or(Path::new("")).join(file))?,
+    let suspected = over.false_alarms_per_service_year.or(raw.false_alarms_per_service_year);
+    let author_key = match (&over.author_key_file, &raw.author_key_file) {
+        (None, None) => defaults.author_key,
+        (Some(file), _) => read_key(file)?,
+        (None, Some(file)) => read_key(&folder.unwrap_or(Path::new("")).join(file))?,
     };
+    let lateness = over.allowed_lateness_s.or(raw.allowed_lateness_s);
+    let author_window = over.author_window_s.or(raw.author_window_s);
     Ok(Config {
         bin_width: defaults.bin_width,
         suspected_false_alarms_per_service_year: suspected
             .unwrap_or(defaults.suspected_false_alarms_per_service_year),
-        started_false_alarms_per_service_year: raw
+        started_false_alarms_per_service_year: over
             .started_false_alarms_per_service_year
+            .or(raw.started_false_alarms_per_service_year)
             .or(suspected.map(|suspected| suspected / 100.0))
             .unwrap_or(defaults.started_false_alarms_per_service_year),
-        allowed_lateness_ms: ms("allowed_lateness_s", raw.allowed_lateness_s, defaults.allowed_lateness_ms)?,
-        ahead_ms_max: ms("ahead_s_max", raw.ahead_s_max, defaults.ahead_ms_max)?,
-        author_window_ms: ms("author_window_s", raw.author_window_s, defaults.author_window_ms)?,
-        copies_max: raw.copies_max.unwrap_or(defaults.copies_max),
-        cooldown_s: raw.cooldown_s.unwrap_or(defaults.cooldown_s),
-        update_interval_s: raw.update_interval_s.unwrap_or(defaults.update_interval_s),
-        outage_hours_max: raw.outage_hours_max.unwrap_or(defaults.outage_hours_max),
+        allowed_lateness_ms: ms("allowed_lateness_s", lateness, defaults.allowed_lateness_ms)?,
+        ahead_ms_max: ms("ahead_s_max", over.ahead_s_max.or(raw.ahead_s_max), defaults.ahead_ms_max)?,
+        author_window_ms: ms("author_window_s", author_window, defaults.author_window_ms)?,
+        copies_max: over.copies_max.or(raw.copies_max).unwrap_or(defaults.copies_max),
+        cooldown_s: over.cooldown_s.or(raw.cooldown_s).unwrap_or(defaults.cooldown_s),
+        update_interval_s: over
+            .update_interval_s
+            .or(raw.update_interval_s)
+            .unwrap_or(defaults.update_interval_s),
+        outage_hours_max: over.outage_hours_max.or(raw.outage_hours_max).unwrap_or(defaults.outage_hours_max),
         author_key,
     })
 }

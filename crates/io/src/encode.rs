@@ -5,7 +5,8 @@
 
 use groundswell_core::{Catalogue, ConfigHash, EventKind, EventTime, OutageEvent};
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::times;
 
@@ -19,17 +20,58 @@ pub struct EventEncoder<'a> {
     config_hash: String,
 }
 
+/// An event in parts: its CloudEvents attributes, which are headers on Kafka, and its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudEvent {
+    /// Deterministic, so that an event delivered twice can be recognised.
+    pub id: String,
+    /// What happened.
+    pub event_type: String,
+    /// The service; empty if it is about none.
+    pub subject: String,
+    /// Event time of the decision, RFC 3339.
+    pub time: String,
+    /// The data, JSON.
+    pub data: String,
+}
+
+/// The structured form, in the order in which it is written.
 #[derive(Serialize)]
-struct CloudEvent<'a> {
+struct Structured<'a> {
     specversion: &'static str,
-    id: String,
+    id: &'a str,
     source: &'static str,
     #[serde(rename = "type")]
-    event_type: String,
+    event_type: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     subject: &'a str,
-    time: String,
+    time: &'a str,
     datacontenttype: &'static str,
-    data: Data<'a>,
+    data: &'a RawValue,
+}
+
+/// The version of CloudEvents.
+pub const SPEC_VERSION: &str = "1.0";
+/// The type of the data.
+pub const CONTENT_TYPE: &str = "application/json";
+
+impl CloudEvent {
+    /// The event as one line of JSON, without a line end.
+    ///
+    /// # Errors
+    /// If the data is not JSON.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Structured {
+            specversion: SPEC_VERSION,
+            id: &self.id,
+            source: SOURCE,
+            event_type: &self.event_type,
+            subject: &self.subject,
+            time: &self.time,
+            datacontenttype: CONTENT_TYPE,
+            data: serde_json::from_str(&self.data)?,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -91,6 +133,52 @@ impl Serialize for Counts<'_> {
     }
 }
 
+/// The data as a line for people needs it. Data of another kind of event has none of it.
+#[derive(Deserialize)]
+struct Told {
+    service_name: String,
+    severity: String,
+    started_at: String,
+    ended_at: Option<String>,
+    observed: u64,
+    expected: f64,
+    evidence: f64,
+    threshold: f64,
+    symptoms: serde_json::Map<String, serde_json::Value>,
+}
+
+impl CloudEvent {
+    /// What happened, in a word: `started`.
+    pub fn kind(&self) -> &str {
+        let kind = self.event_type.trim_start_matches("groundswell.").trim_end_matches(".v1");
+        kind.trim_start_matches("outage.")
+    }
+
+    /// The event as a line for people, without a line end.
+    pub fn to_text(&self) -> String {
+        let Ok(told) = serde_json::from_str::<Told>(&self.data) else {
+            return format!("{}  {:<9}  {}", self.time, self.kind(), self.data);
+        };
+        let symptoms: Vec<&str> = told.symptoms.keys().take(3).map(String::as_str).collect();
+        let end = told.ended_at.map(|end| format!(", until {end}")).unwrap_or_default();
+        format!(
+            "{}  {:<9}  {}  {}  since {}{end}  observed {} expected {:.2}  evidence {:.1}/{:.1}  {}",
+            self.time,
+            self.kind(),
+            told.service_name,
+            told.severity,
+            told.started_at,
+            told.observed,
+            told.expected,
+            told.evidence,
+            told.threshold,
+            symptoms.join(", "),
+        )
+        .trim_end()
+        .to_owned()
+    }
+}
+
 impl<'a> EventEncoder<'a> {
     /// An encoder for events of detectors under this catalogue and configuration.
     pub fn new(catalogue: &'a Catalogue, config_hash: ConfigHash) -> Self {
@@ -99,19 +187,21 @@ impl<'a> EventEncoder<'a> {
 
     /// The event as one line of JSON, without a line end.
     pub fn to_json(&self, event: &OutageEvent) -> String {
+        self.to_cloud_event(event).to_json().expect("what was just written can be read")
+    }
+
+    /// The event in parts.
+    pub fn to_cloud_event(&self, event: &OutageEvent) -> CloudEvent {
         let service = self.catalogue.service(event.service);
         let outage_id = outage_id(&service.id, event.opened_at);
-        let cloud_event = CloudEvent {
-            specversion: "1.0",
+        CloudEvent {
             id: format!("{outage_id}-{}", event.sequence),
-            source: SOURCE,
             event_type: format!("groundswell.outage.{}.v1", event.kind.name()),
-            subject: &service.id,
+            subject: service.id.clone(),
             time: times::format(event.time),
-            datacontenttype: "application/json",
-            data: self.data(event, outage_id),
-        };
-        serde_json::to_string(&cloud_event).expect("strings and finite numbers always encode")
+            data: serde_json::to_string(&self.data(event, outage_id))
+                .expect("strings and finite numbers always encode"),
+        }
     }
 
     fn data(&self, event: &'a OutageEvent, outage_id: String) -> Data<'_> {
@@ -160,26 +250,7 @@ impl<'a> EventEncoder<'a> {
 
     /// The event as a line for people, without a line end.
     pub fn to_text(&self, event: &OutageEvent) -> String {
-        let service = self.catalogue.service(event.service);
-        let decision = &event.decision;
-        let symptoms: Vec<&str> =
-            event.scope.symptoms.iter().take(3).map(|&(symptom, _)| symptom.name()).collect();
-        let end = event.ended_at.map(|end| format!(", until {}", times::format(end))).unwrap_or_default();
-        format!(
-            "{}  {:<9}  {}  {}  since {}{end}  observed {} expected {:.2}  evidence {:.1}/{:.1}  {}",
-            times::format(event.time),
-            event.kind.name(),
-            service.name,
-            event.severity.name(),
-            times::format(event.started_at),
-            decision.observed,
-            decision.expected,
-            decision.evidence,
-            decision.threshold,
-            symptoms.join(", "),
-        )
-        .trim_end()
-        .to_owned()
+        self.to_cloud_event(event).to_text()
     }
 }
 

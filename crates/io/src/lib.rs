@@ -9,12 +9,17 @@
 //! * [`table`] writes the per-bin table.
 //! * [`encode`] turns an event into a CloudEvents line, or a line for people.
 //! * [`dead_letter`] keeps what could not be used.
+//! * [`records`] are the complaints and marks that processes tell each other.
+//! * `kafka` (a feature) connects to Apache Kafka: settings, secrets, topics.
 
 pub mod counts;
 pub mod dead_letter;
 pub mod decode;
 pub mod encode;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod lines;
 pub mod merge;
+pub mod records;
 pub mod table;
 pub mod times;

@@ -63,6 +63,11 @@ impl Merge {
         self.inputs.iter().map(|input| input.lines.n_bytes_total()).sum()
     }
 
+    /// How many inputs there are.
+    pub fn n_inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// The name of an input.
     pub fn name(&self, input: usize) -> &str {
         self.inputs[input].lines.name()

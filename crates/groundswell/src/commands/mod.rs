@@ -4,5 +4,17 @@ pub(crate) mod check;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod replay;
+#[cfg(feature = "kafka")]
+pub(crate) mod run;
 pub(crate) mod score;
 pub(crate) mod simulate;
+#[cfg(feature = "kafka")]
+pub(crate) mod tail;
+#[cfg(feature = "kafka")]
+pub(crate) mod topics;
+
+/// A time on the command line.
+fn parse_time(text: &str) -> Result<groundswell_core::EventTime, String> {
+    groundswell_io::times::parse_table_time(text)
+        .ok_or_else(|| "not a time; write it like 2023-04-20T12:00:00Z".to_owned())
+}

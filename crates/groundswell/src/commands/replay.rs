@@ -10,9 +10,13 @@ use groundswell_core::{Assessment, EventTime, OutageEvent, ServiceIndex};
 use groundswell_io::dead_letter::{self, DeadLetter};
 use groundswell_io::decode::Rejection;
 use groundswell_io::encode::EventEncoder;
+use groundswell_io::lines::StopFlag;
+use groundswell_io::merge::Merge;
 use groundswell_io::table::CountsWriter;
 use groundswell_io::times;
 
+#[cfg(feature = "kafka")]
+use crate::connecting::KafkaArgs;
 use crate::failure::{Failure, Outcome, usage};
 use crate::interrupt;
 use crate::output_file::{create, refuse_input};
@@ -31,6 +35,8 @@ Examples:
   groundswell replay posts.jsonl --counts table.csv      the per-minute table behind every decision
   groundswell replay day1.jsonl --snapshot-out s.bin     stop here, keep the state ...
   groundswell replay day2.jsonl --snapshot-in s.bin      ... and go on from it
+  groundswell replay posts.jsonl --to kafka --bootstrap kafka:9092 --speed 60x    publish them to a topic
+  groundswell replay --from kafka --bootstrap kafka:9092                          what is on the topic now
 
 A post is a JSON object a line: id, created_at (RFC 3339 or epoch milliseconds), text, and optionally author, lang,
 country, is_repost, service. Files may be gzip or zstd. What cannot be used is counted by reason, never fatal.";
@@ -40,16 +46,19 @@ country, is_repost, service. Files may be gzip or zstd. What cannot be used is c
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Files of posts, a JSON object a line, plain, gzip or zstd; `-` is standard input.
-    #[arg(required = true, value_name = "FILES")]
+    #[arg(value_name = "FILES")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Use posts from this time on (RFC 3339).
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    from: Option<EventTime>,
-    /// Use posts before this time (RFC 3339).
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    to: Option<EventTime>,
+    /// Use posts from this time on (RFC 3339). Or `kafka`: read the posts topic as it is now, and commit nothing.
+    #[arg(long, value_name = "TIME|kafka", value_parser = parse_end)]
+    from: Vec<End>,
+    /// Use posts before this time (RFC 3339). Or `kafka`: publish the posts to the posts topic as they are, instead.
+    #[arg(long, value_name = "TIME|kafka", value_parser = parse_end)]
+    to: Vec<End>,
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    kafka: KafkaArgs,
     /// How fast to replay: `max`, or a multiple of real time such as `1x` or `60x`.
     #[arg(long, default_value = "max", value_name = "SPEED")]
     speed: Speed,
@@ -81,13 +90,41 @@ enum Format {
     Text,
 }
 
-fn parse_time(text: &str) -> Result<EventTime, String> {
-    times::parse_table_time(text).ok_or_else(|| "not a time; write it like 2023-04-20T12:00:00Z".to_owned())
+/// An end of a replay: a time, or Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Time(EventTime),
+    Kafka,
+}
+
+fn parse_end(text: &str) -> Result<End, String> {
+    match text {
+        "kafka" => Ok(End::Kafka),
+        _ => super::parse_time(text).map(End::Time).map_err(|error| format!("{error}, or `kafka`")),
+    }
+}
+
+/// The time among the ends, and whether Kafka is.
+fn split(ends: &[End], option: &str) -> Result<(Option<EventTime>, bool), Failure> {
+    let times: Vec<EventTime> = ends
+        .iter()
+        .filter_map(|end| match end {
+            End::Time(time) => Some(*time),
+            End::Kafka => None,
+        })
+        .collect();
+    match times.as_slice() {
+        [] => Ok((None, ends.contains(&End::Kafka))),
+        [time] => Ok((Some(*time), ends.contains(&End::Kafka))),
+        _ => Err(usage(anyhow!("{option} is given more than one time"))),
+    }
 }
 
 /// Replays the files.
 pub(crate) fn run(args: Args) -> Outcome {
-    if let (Some(from), Some(to)) = (args.from, args.to)
+    let (from, from_kafka) = split(&args.from, "--from")?;
+    let (to, to_kafka) = split(&args.to, "--to")?;
+    if let (Some(from), Some(to)) = (from, to)
         && from >= to
     {
         return Err(usage(anyhow!(
@@ -97,18 +134,23 @@ pub(crate) fn run(args: Args) -> Outcome {
         )));
     }
     let settings = args.settings.load()?;
+    check_inputs(&args.files, from_kafka, to_kafka)?;
+    if to_kafka {
+        return publish(&args, &settings);
+    }
     let pipeline = match &args.snapshot_in {
         Some(path) => settings.pipeline_from(path)?,
         None => settings.pipeline(),
     };
     let stop = interrupt::stop_flag()?;
-    let mut merge = replaying::open(&args.files, &stop)?;
-    let names = (0..args.files.len()).map(|input| merge.name(input).to_owned()).collect();
+    let mut merge =
+        if from_kafka { open_topic(&args, &settings, &stop)? } else { replaying::open(&args.files, &stop)? };
+    let names = (0..merge.n_inputs()).map(|input| merge.name(input).to_owned()).collect();
     if let Some(path) = &args.snapshot_out {
         refuse_input(path, &args.files)?;
     }
     let mut outputs = Outputs::open(&args, &settings, names)?;
-    let range = TimeRange { from: args.from, to: args.to };
+    let range = TimeRange { from, to };
     let mut replay = Replay::new(pipeline, range, args.counts.is_some());
     let mut pace = Pace::new(args.speed);
     let mut progress = ProgressLine::start(merge.n_bytes_total());
@@ -138,6 +180,46 @@ pub(crate) fn run(args: Args) -> Outcome {
     replay.assert_totals();
     outputs.summary.print(&mut replay, &settings.catalogue, stop.is_raised())?;
     outcome
+}
+
+fn check_inputs(files: &[PathBuf], from_kafka: bool, to_kafka: bool) -> Result<(), Failure> {
+    match (files.is_empty(), from_kafka, to_kafka) {
+        (_, true, true) => Err(usage(anyhow!("--from kafka and --to kafka do not go together"))),
+        (true, false, _) => Err(usage(anyhow!("no posts to read: name files, `-`, or --from kafka"))),
+        (false, true, _) => Err(usage(anyhow!("--from kafka reads a topic; leave the files out"))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn open_topic(args: &Args, settings: &Settings, stop: &StopFlag) -> Result<Merge, Failure> {
+    let (connection, names) = args.kafka.resolve(&settings.run, &settings.kafka)?;
+    connection.probe(crate::running::PROBE_DEADLINE)?;
+    Ok(Merge::new(groundswell_io::kafka::lines::open_topic(&connection, &names.posts, stop)?))
+}
+
+#[cfg(feature = "kafka")]
+fn publish(args: &Args, settings: &Settings) -> Outcome {
+    let (connection, names) = args.kafka.resolve(&settings.run, &settings.kafka)?;
+    let stop = interrupt::stop_flag()?;
+    let mut merge = replaying::open(&args.files, &stop)?;
+    connection.probe(crate::running::PROBE_DEADLINE)?;
+    let mut pace = Pace::new(args.speed);
+    let published = crate::publishing::publish(&connection, &names.posts, &mut merge, &mut pace, &stop)?;
+    Ok(published.print(&names.posts)?)
+}
+
+#[cfg(not(feature = "kafka"))]
+const WITHOUT_KAFKA: &str = "this program was built without Kafka: build it with the feature `kafka`";
+
+#[cfg(not(feature = "kafka"))]
+fn open_topic(_: &Args, _: &Settings, _: &StopFlag) -> Result<Merge, Failure> {
+    Err(usage(anyhow!(WITHOUT_KAFKA)))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn publish(_: &Args, _: &Settings) -> Outcome {
+    Err(usage(anyhow!(WITHOUT_KAFKA)))
 }
 
 /// A reader of our stdout that has gone away wants no summary either.

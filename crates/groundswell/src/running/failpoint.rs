@@ -1,0 +1,29 @@
+//! Places at which a test can make the program kill itself, to see what is left behind.
+//!
+//! `GROUNDSWELL_FAILPOINT=NAME:N` kills it when it comes to NAME for the Nth time. Without the feature `failpoints`
+//! nothing is compiled in.
+
+/// Dies here if the test says so.
+#[cfg(feature = "failpoints")]
+pub(super) fn pass(name: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PLAN: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static N_PASSED: AtomicU64 = AtomicU64::new(0);
+    let plan = PLAN.get_or_init(|| {
+        let plan = std::env::var("GROUNDSWELL_FAILPOINT").ok()?;
+        let (name, nth) = plan.split_once(':')?;
+        Some((name.to_owned(), nth.parse().ok()?))
+    });
+    if let Some((planned, nth)) = plan
+        && planned == name
+        && N_PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *nth
+    {
+        // As SIGKILL does: nothing is flushed, no destructor runs.
+        std::process::abort();
+    }
+}
+
+/// Does nothing.
+#[cfg(not(feature = "failpoints"))]
+pub(super) fn pass(_: &str) {}

@@ -1,0 +1,193 @@
+//! A member of a consumer group: one thread that polls, and hands on whatever can wake it.
+//!
+//! Partitions come and go inside `poll`, in a callback of the library: the partition's state is restored before its
+//! first message is seen, and committed before it is given away.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use groundswell_io::kafka::connection::{Connection, Troubles, note_error, note_log};
+use groundswell_io::kafka::reader::is_passing;
+use groundswell_io::lines::StopFlag;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::failure::{Failure, Outcome};
+
+/// How long `poll` waits for a message: the longest that a timer can be late.
+const POLL: Duration = Duration::from_millis(20);
+/// Messages between two looks at the timers while messages keep coming.
+const MESSAGES_PER_TICK: u32 = 64;
+/// Tries to take over partitions before giving up; each may wait for the broker.
+const ASSIGN_TRIES: u32 = 5;
+
+/// What a group's member does with its partitions.
+pub(super) trait Member: Send + Sized + 'static {
+    /// Takes partitions over; gives for each the offset to read on from.
+    fn assign(&mut self, group: &Group<Self>, partitions: &[i32]) -> Result<Vec<(i32, i64)>, Failure>;
+    /// Gives partitions away. If they are lost already, nothing can be committed any more.
+    fn revoke(&mut self, group: &Group<Self>, partitions: &[i32], is_lost: bool) -> Outcome;
+    /// Takes the next message of one of its partitions.
+    fn handle_message(&mut self, group: &Group<Self>, message: &BorrowedMessage<'_>) -> Outcome;
+    /// A partition has been read to its end.
+    fn handle_end(&mut self, partition: i32);
+    /// The messages that were to be read next are not there any more, in at least one partition.
+    fn handle_loss(&mut self, group: &Group<Self>) -> Outcome;
+    /// Time has passed.
+    fn handle_tick(&mut self, group: &Group<Self>, now: Instant) -> Outcome;
+    /// Commits everything: this is the end.
+    fn close(&mut self, group: &Group<Self>) -> Outcome;
+}
+
+/// A consumer that is a member of a group.
+pub(super) type Group<M> = BaseConsumer<MemberContext<M>>;
+
+/// Joins the library's callbacks to the member.
+pub(super) struct MemberContext<M> {
+    troubles: Troubles,
+    member: Mutex<M>,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl<M: Member> MemberContext<M> {
+    pub(super) fn new(connection: &Connection, member: M) -> Self {
+        Self {
+            troubles: connection.troubles().clone(),
+            member: Mutex::new(member),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Only the polling thread takes this lock, so it never waits.
+    fn member(&self) -> MutexGuard<'_, M> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, outcome: Outcome) {
+        if let Err(failure) = outcome {
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        }
+    }
+
+    fn take_over(&self, group: &Group<M>, partitions: &TopicPartitionList) -> Outcome {
+        let numbers = numbers(partitions);
+        tracing::info!(partitions = ?numbers, "partitions assigned");
+        let offsets = retrying(ASSIGN_TRIES, || self.member().assign(group, &numbers))?;
+        let mut assigned = TopicPartitionList::new();
+        for element in partitions.elements() {
+            let offset = offsets.iter().find(|(number, _)| *number == element.partition());
+            let offset = offset.map_or(Offset::Beginning, |&(_, offset)| Offset::Offset(offset));
+            assigned.add_partition_offset(element.topic(), element.partition(), offset)?;
+        }
+        Ok(group.incremental_assign(&assigned)?)
+    }
+
+    fn give_away(&self, group: &Group<M>, partitions: &TopicPartitionList) -> Outcome {
+        let numbers = numbers(partitions);
+        let is_lost = group.assignment_lost();
+        tracing::info!(partitions = ?numbers, is_lost, "partitions revoked");
+        let outcome = self.member().revoke(group, &numbers, is_lost);
+        group.incremental_unassign(partitions)?;
+        outcome
+    }
+}
+
+/// Tries again what the broker may answer better a moment later.
+fn retrying<T>(n_tries: u32, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut tried = 1;
+    loop {
+        match work() {
+            Err(Failure::Failed(error)) if tried < n_tries => {
+                tracing::warn!(tried, "cannot take partitions over yet: {error:#}");
+                tried += 1;
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions
+        .elements()
+        .iter()
+        .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+        .collect()
+}
+
+impl<M: Member> ClientContext for MemberContext<M> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        note_log(&self.troubles, level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        note_error(&self.troubles, &error, reason);
+    }
+}
+
+impl<M: Member> ConsumerContext for MemberContext<M> {
+    fn rebalance(&self, group: &Group<M>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let outcome = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.take_over(group, partitions),
+            _ => self.give_away(group, partitions),
+        };
+        self.fail(outcome);
+    }
+}
+
+/// Polls until `stop` is raised or something fails; commits at the end either way, as far as that is possible.
+pub(super) fn drive<M: Member>(group: &Group<M>, stop: &StopFlag) -> Outcome {
+    let context = rdkafka::client::Client::context(group.client());
+    let mut n_since_tick = 0;
+    let outcome = loop {
+        if let Some(failure) = context.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            break Err(failure);
+        }
+        if stop.is_raised() {
+            break Ok(());
+        }
+        let stepped = match group.poll(POLL) {
+            Some(Ok(message)) => {
+                n_since_tick += 1;
+                context.member().handle_message(group, &message)
+            }
+            None => {
+                n_since_tick = MESSAGES_PER_TICK;
+                Ok(())
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                context.member().handle_end(partition);
+                Ok(())
+            }
+            Some(Err(error)) => handle_error(group, context, &error),
+        };
+        if let Err(failure) = stepped {
+            break Err(failure);
+        }
+        if n_since_tick >= MESSAGES_PER_TICK {
+            n_since_tick = 0;
+            if let Err(failure) = context.member().handle_tick(group, Instant::now()) {
+                break Err(failure);
+            }
+        }
+    };
+    // After a failure what was done since the last commit is done again by whoever comes next.
+    if outcome.is_ok() { context.member().close(group) } else { outcome }
+}
+
+fn handle_error<M: Member>(group: &Group<M>, context: &MemberContext<M>, error: &KafkaError) -> Outcome {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::AutoOffsetReset) => context.member().handle_loss(group),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::PollExceeded) => {
+            tracing::warn!("kafka: {error}");
+            Ok(())
+        }
+        _ if is_passing(error) => Ok(()),
+        _ => Err(anyhow::anyhow!("cannot read on: {error}").into()),
+    }
+}

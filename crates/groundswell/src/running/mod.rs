@@ -1,0 +1,291 @@
+//! The running system beside Kafka: two roles, a thread each, and somebody who watches them.
+//!
+//! In reading order: [`group`] polls; [`partition`] and [`ingest`] turn posts into records; [`detect`] turns those into
+//! alerts, with [`transaction`]; [`outbox`] writes; [`telemetry`] and [`http`] tell how it goes.
+//!
+//! Shutting down, at SIGTERM or at the end of the input: stop reading; write the last marks and wait until everything
+//! told has been delivered; commit the positions; commit the last transaction; leave the groups. Each step has a
+//! deadline, together less than ten seconds. What a deadline cuts off is done again at the next start.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use groundswell_core::{ConfigHash, RestoreError};
+use groundswell_io::kafka::connection::{Connection, ConnectionContext};
+use groundswell_io::kafka::topics::{TopicNames, n_partitions};
+use groundswell_io::lines::StopFlag;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::failure::{Failure, Outcome, usage};
+use crate::settings::Settings;
+
+mod detect;
+mod failpoint;
+mod group;
+mod http;
+mod ingest;
+mod outbox;
+mod partition;
+mod telemetry;
+mod transaction;
+
+use detect::{Detect, TakenOver};
+use group::{Group, Member, MemberContext, drive};
+use ingest::Ingest;
+use outbox::Outbox;
+use telemetry::{PartitionLabel, Role, Telemetry};
+
+/// How long a broker may take to answer at the start.
+pub(crate) const PROBE_DEADLINE: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often lag is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// How often it is looked at whether the input is over, with `--until-end`.
+const END_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What to run, resolved.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) connection: Connection,
+    pub(crate) names: TopicNames,
+    pub(crate) runs_ingest: bool,
+    pub(crate) runs_detect: bool,
+    pub(crate) until_end: bool,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) stop: StopFlag,
+}
+
+/// What the threads share.
+struct Shared {
+    settings: Settings,
+    hash: ConfigHash,
+    connection: Connection,
+    names: TopicNames,
+    complaints: String,
+    telemetry: Telemetry,
+    stop: StopFlag,
+}
+
+/// Runs until the end of the input, a signal, or a failure.
+pub(crate) fn run(plan: Plan) -> Outcome {
+    let Plan { settings, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } = plan;
+    connection.probe(PROBE_DEADLINE)?;
+    let n_posts_partitions = n_partitions(&connection, &names.posts)?;
+    for topic in [names.complaints(), names.alerts(), names.state(), names.dead_letter()] {
+        n_partitions(&connection, &topic)?;
+    }
+    let hash = settings.hash();
+    let telemetry = Telemetry::new(hash.to_string());
+    let complaints = names.complaints();
+    let shared = Arc::new(Shared { settings, hash, connection, names, complaints, telemetry, stop });
+    let watcher = Watcher::new(&shared, n_posts_partitions, until_end)?;
+    if let Some(address) = metrics {
+        http::serve(address, Arc::clone(&shared))?;
+    }
+    tracing::info!(config_hash = %hash, posts_partitions = n_posts_partitions, "running");
+    let ends = watcher.ends.clone();
+    std::thread::scope(|scope| {
+        let mut roles = Vec::new();
+        if runs_ingest {
+            shared.telemetry.expect(Role::Ingest);
+            let work = || run_ingest(&shared, n_posts_partitions, ends);
+            roles.push(
+                std::thread::Builder::new()
+                    .name("ingest".to_owned())
+                    .spawn_scoped(scope, stopping(&shared, work))?,
+            );
+        }
+        if runs_detect {
+            shared.telemetry.expect(Role::Detect);
+            let work = || run_detect(&shared);
+            roles.push(
+                std::thread::Builder::new()
+                    .name("detect".to_owned())
+                    .spawn_scoped(scope, stopping(&shared, work))?,
+            );
+        }
+        watcher.watch(&shared);
+        let ended = roles
+            .into_iter()
+            .map(|role| role.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ended.fold(Ok(()), |first: Outcome, outcome| first.and(outcome))
+    })
+}
+
+/// When one role ends, so does the other.
+fn stopping<'a>(
+    shared: &'a Shared,
+    work: impl FnOnce() -> Outcome + Send + 'a,
+) -> impl FnOnce() -> Outcome + Send + 'a {
+    move || {
+        let outcome = work();
+        if let Err(Failure::Failed(error) | Failure::Usage(error)) = &outcome {
+            tracing::error!("{}", shared.connection.redact(&format!("{error:#}")));
+        }
+        shared.stop.raise();
+        outcome
+    }
+}
+
+fn run_ingest(shared: &Arc<Shared>, n_partitions: u32, ends: Option<BTreeMap<i32, i64>>) -> Outcome {
+    let outbox = Outbox::open(&shared.connection, &[], &shared.stop)?;
+    let member = Ingest::new(shared, outbox, n_partitions, ends);
+    let group = join(shared, Role::Ingest, member)?;
+    group.subscribe(&[&shared.names.posts])?;
+    drive(&group, &shared.stop)
+}
+
+fn run_detect(shared: &Arc<Shared>) -> Outcome {
+    loop {
+        let group = join(shared, Role::Detect, Detect::new(shared))?;
+        group.subscribe(&[&shared.complaints])?;
+        match drive(&group, &shared.stop) {
+            Err(Failure::Failed(error)) if error.is::<TakenOver>() && !shared.stop.is_raised() => {
+                tracing::warn!("{error}; joining the group anew");
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn join<M: Member>(shared: &Shared, role: Role, member: M) -> Result<Group<M>, Failure> {
+    let group = group_id(shared, role);
+    let own = [
+        ("group.id", group.as_str()),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("enable.partition.eof", "true"),
+        // Where to begin is said at each assignment; a place that is gone is a loss, never a reason to skip.
+        ("auto.offset.reset", "error"),
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("isolation.level", "read_committed"),
+        ("allow.auto.create.topics", "false"),
+        // What is fetched ahead, all partitions together: a share of the memory that does not grow with the backlog.
+        ("queued.max.messages.kbytes", "32768"),
+        ("session.timeout.ms", "10000"),
+    ];
+    Ok(shared.connection.create(&own, MemberContext::new(&shared.connection, member))?)
+}
+
+fn group_id(shared: &Shared, role: Role) -> String {
+    format!("{}-{}", shared.names.prefix(), role.name())
+}
+
+/// Says what to do about a state that does not fit.
+fn other_state(shared: &Shared, error: &RestoreError) -> Failure {
+    usage(anyhow!(
+        "{error}\n  run with the settings, catalogue and lexicon of before, or begin anew under another --prefix than `{}`",
+        shared.names.prefix()
+    ))
+}
+
+/// Looks at how far the groups have come.
+struct Watcher {
+    roles: Vec<(Role, String, u32, BaseConsumer<ConnectionContext>)>,
+    ends: Option<BTreeMap<i32, i64>>,
+}
+
+impl Watcher {
+    fn new(shared: &Shared, n_posts_partitions: u32, until_end: bool) -> Result<Self, Failure> {
+        let mut roles = Vec::new();
+        for (role, topic, n_partitions) in [
+            (Role::Ingest, shared.names.posts.clone(), n_posts_partitions),
+            (Role::Detect, shared.complaints.clone(), 1),
+        ] {
+            let group = group_id(shared, role);
+            let consumer = shared.connection.create(&[("group.id", &group)], shared.connection.context())?;
+            roles.push((role, topic, n_partitions, consumer));
+        }
+        let mut watcher = Self { roles, ends: None };
+        if until_end {
+            let (_, topic, n_partitions, consumer) = &watcher.roles[0];
+            watcher.ends = Some(highs(consumer, topic, *n_partitions)?);
+        }
+        Ok(watcher)
+    }
+
+    /// Until the program is to end; raises the flag itself once the input is over.
+    fn watch(&self, shared: &Shared) {
+        let mut watched = Instant::now();
+        while !shared.stop.is_raised() {
+            std::thread::sleep(END_INTERVAL);
+            if self.ends.is_some() && self.is_over().unwrap_or(false) {
+                tracing::info!("the input is over");
+                shared.stop.raise();
+            }
+            if watched.elapsed() >= WATCH_INTERVAL {
+                watched = Instant::now();
+                self.report_lag(shared);
+            }
+        }
+    }
+
+    /// Whether ingest has come to the ends of the input, and detect to the end of what ingest told.
+    fn is_over(&self) -> Result<bool, rdkafka::error::KafkaError> {
+        let (_, posts, n_posts, ingest) = &self.roles[0];
+        let committed = committed(ingest, posts, *n_posts)?;
+        let is_read = |(number, end): (&i32, &i64)| {
+            committed.get(number).is_some_and(|(at, metadata)| at >= end && ingest::is_finished(metadata))
+        };
+        if !self.ends.iter().flatten().all(is_read) {
+            return Ok(false);
+        }
+        let (_, complaints, n_complaints, detect) = &self.roles[1];
+        let ends = highs(detect, complaints, *n_complaints)?;
+        let committed = self::committed(detect, complaints, *n_complaints)?;
+        Ok(ends
+            .iter()
+            .all(|(number, end)| *end == 0 || committed.get(number).is_some_and(|(at, _)| at >= end)))
+    }
+
+    fn report_lag(&self, shared: &Shared) {
+        for (role, topic, n_partitions, consumer) in &self.roles {
+            let (Ok(highs), Ok(committed)) =
+                (highs(consumer, topic, *n_partitions), committed(consumer, topic, *n_partitions))
+            else {
+                return;
+            };
+            for (partition, high) in highs {
+                let label = PartitionLabel { role: role.name(), topic: topic.clone(), partition };
+                let lag = high - committed.get(&partition).map_or(0, |(at, _)| *at);
+                shared.telemetry.lag.get_or_create(&label).set(lag.max(0));
+            }
+        }
+    }
+}
+
+fn numbers(n_partitions: u32) -> std::ops::Range<i32> {
+    0..i32::try_from(n_partitions).unwrap_or(i32::MAX)
+}
+
+/// The end of each partition.
+fn highs(
+    consumer: &BaseConsumer<ConnectionContext>,
+    topic: &str,
+    n_partitions: u32,
+) -> Result<BTreeMap<i32, i64>, rdkafka::error::KafkaError> {
+    let high = |number| Ok((number, consumer.fetch_watermarks(topic, number, REQUEST_TIMEOUT)?.1));
+    numbers(n_partitions).map(high).collect()
+}
+
+/// The group's position in each partition that has one, and what is kept beside it.
+fn committed(
+    consumer: &BaseConsumer<ConnectionContext>,
+    topic: &str,
+    n_partitions: u32,
+) -> Result<BTreeMap<i32, (i64, String)>, rdkafka::error::KafkaError> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_range(topic, 0, i32::try_from(n_partitions).unwrap_or(i32::MAX) - 1);
+    let found = consumer.committed_offsets(asked, REQUEST_TIMEOUT)?;
+    let position = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset()
+    {
+        Offset::Offset(offset) => Some((element.partition(), (offset, element.metadata().to_owned()))),
+        _ => None,
+    };
+    Ok(found.elements().into_iter().filter_map(position).collect())
+}
