@@ -1,0 +1,241 @@
+//! An installation under test: topics of its own on a broker, processes, and what they publish.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::{Folder, Run, groundswell, read_text, root};
+
+/// The variable that names the broker.
+const BROKER_VARIABLE: &str = "GROUNDSWELL_TEST_KAFKA";
+/// How long anything may take before a test is given up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The shared broker; `None`, having said so, where there is none.
+pub(crate) fn broker(left_out: &str) -> Option<String> {
+    let found = std::env::var(BROKER_VARIABLE).ok().filter(|value| !value.is_empty());
+    if found.is_none() {
+        eprintln!("left out, for {BROKER_VARIABLE} is not set: {left_out}");
+    }
+    found
+}
+
+/// A cluster of the test's own, stopped and removed at its end.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    folder: Folder,
+    pub(crate) bootstrap: String,
+}
+
+impl Cluster {
+    /// Starts one of `n_nodes` (1 or 3), with further `properties` for each broker.
+    pub(crate) fn start(n_nodes: u32, properties: &str) -> Self {
+        let folder = Folder::new();
+        let started = script(&["start", &folder.path("kafka"), &n_nodes.to_string()])
+            .env("KAFKA_EXTRA_PROPS", properties)
+            .output()
+            .expect("the script can be run");
+        let text = String::from_utf8_lossy(&started.stdout).into_owned();
+        let bootstrap = text.trim().strip_prefix("bootstrap.servers=").map(str::to_owned);
+        let said = String::from_utf8_lossy(&started.stderr);
+        let bootstrap = bootstrap.unwrap_or_else(|| panic!("a cluster must start; it says:\n{text}{said}"));
+        Self { folder, bootstrap }
+    }
+
+    /// Runs the script on this cluster: `stop`, `start`, `kill ID`, `pause ID`, `resume ID`.
+    #[track_caller]
+    pub(crate) fn control(&self, command: &str, arguments: &[&str]) {
+        let done = script(&[&[command, &self.folder.path("kafka")], arguments].concat()).output().expect("it runs");
+        assert!(done.status.success(), "{command} must succeed: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // A test that paused or killed nodes must not leave any behind; what it says does not matter any more.
+        drop(script(&["kill", &self.folder.path("kafka")]).output());
+    }
+}
+
+fn script(arguments: &[&str]) -> Command {
+    let mut command = Command::new(root().join("scripts/kafka/kafka"));
+    command.args(arguments);
+    command
+}
+
+/// An installation: its own topics and groups.
+#[derive(Debug)]
+pub(crate) struct System {
+    pub(crate) bootstrap: String,
+    pub(crate) prefix: String,
+    pub(crate) folder: Folder,
+    n_processes: AtomicU32,
+}
+
+impl System {
+    /// Creates the topics, the posts topic with `n_partitions`.
+    pub(crate) fn new(bootstrap: &str, n_partitions: u32) -> Self {
+        static N_SYSTEMS: AtomicU32 = AtomicU32::new(0);
+        let nth = N_SYSTEMS.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("test-{}-{nth}", std::process::id());
+        let n_processes = AtomicU32::new(0);
+        let system = Self { bootstrap: bootstrap.to_owned(), prefix, folder: Folder::new(), n_processes };
+        system.run(&["topics", "create", "--partitions", &n_partitions.to_string()]).exits(0);
+        system
+    }
+
+    /// The name of the posts topic.
+    pub(crate) fn posts_topic(&self) -> String {
+        format!("{}.posts", self.prefix)
+    }
+
+    /// The options that name this installation.
+    fn options(&self) -> [String; 6] {
+        let option = |name: &str, value: &str| [name.to_owned(), value.to_owned()];
+        let (bootstrap, prefix) = (option("--bootstrap", &self.bootstrap), option("--prefix", &self.prefix));
+        let posts = option("--posts-topic", &self.posts_topic());
+        let [[a, b], [c, d], [e, f]] = [bootstrap, prefix, posts];
+        [a, b, c, d, e, f]
+    }
+
+    /// The program with these arguments and the options of this installation, not yet started.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = groundswell();
+        command.args(args).args(self.options());
+        command
+    }
+
+    /// Runs a command of the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
+        Run::of(self.command(args).stdin(Stdio::null()).output().expect("the program starts"))
+    }
+
+    /// Publishes a file of posts.
+    pub(crate) fn publish(&self, file: &str) {
+        self.run(&["replay", file, "--to", "kafka"]).exits(0);
+    }
+
+    /// Starts `groundswell run` with further arguments and variables.
+    pub(crate) fn start(&self, args: &[&str], variables: &[(&str, &str)]) -> Process {
+        let nth = self.n_processes.fetch_add(1, Ordering::Relaxed);
+        let log = PathBuf::from(self.folder.path(&format!("process-{nth}.log")));
+        let mut command = self.command(&[&["run"], args].concat());
+        command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(File::create(&log).expect("a log can be written"));
+        Process { child: command.spawn().expect("the program starts"), log }
+    }
+
+    /// Runs `n` processes until the end of what is there now; all must succeed.
+    #[track_caller]
+    pub(crate) fn run_until_end(&self, n: usize) {
+        let processes: Vec<Process> = (0..n).map(|_| self.start(&["--until-end"], &[])).collect();
+        processes.into_iter().for_each(|mut process| process.wait_for_success());
+    }
+
+    /// Everything on the alerts topic, as `replay` would print it.
+    pub(crate) fn alerts(&self) -> String {
+        let tail = self.run(&["tail", "--json", "--from-beginning", "--until-end"]).exits(0);
+        String::from_utf8(tail.stdout).expect("events are UTF-8")
+    }
+
+    /// The alerts must be these, byte for byte.
+    #[track_caller]
+    pub(crate) fn check_alerts(&self, expected: &str) {
+        let found = self.alerts();
+        if found != expected {
+            let line = expected.lines().zip(found.lines()).take_while(|(a, b)| a == b).count();
+            let at = |text: &str| text.lines().nth(line).unwrap_or("(no more events)").to_owned();
+            panic!(
+                "{}: the alerts part from the replay's at line {}\n- {}\n+ {}\n{}",
+                self.prefix,
+                line + 1,
+                at(expected),
+                at(&found),
+                self.logs()
+            );
+        }
+    }
+
+    /// The ends of all logs, for the message of a test that fails.
+    pub(crate) fn logs(&self) -> String {
+        let n = self.n_processes.load(Ordering::Relaxed);
+        let tail = |nth: u32| {
+            let text = read_text(Path::new(&self.folder.path(&format!("process-{nth}.log"))));
+            let lines: Vec<&str> = text.lines().collect();
+            format!("process {nth}:\n  {}\n", lines[lines.len().saturating_sub(15)..].join("\n  "))
+        };
+        (0..n).map(tail).collect()
+    }
+}
+
+/// A running `groundswell run`, killed at the end of the test if it still runs.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        read_text(&self.log)
+    }
+
+    /// Waits until its log says `text`.
+    #[track_caller]
+    pub(crate) fn wait_until_it_says(&self, text: &str) {
+        wait_until(&format!("it says {text:?}"), || self.log().contains(text));
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_some()
+    }
+
+    /// Waits for its end; gives its exit code, or `None` if a signal ended it.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        wait_until("it ends", || self.has_ended());
+        self.child.wait().expect("it can be waited for").code()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_success(&mut self) {
+        let code = self.wait();
+        assert_eq!(code, Some(0), "it must succeed; it says:\n{}", self.log());
+    }
+
+    /// SIGTERM, as an orchestrator does.
+    pub(crate) fn terminate(&self) {
+        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(done.expect("kill can be run").success(), "the process is there");
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            self.kill();
+        }
+    }
+}
+
+/// Looks again and again, ever more rarely, until `is_so`.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(5);
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited {} s until {what}", PATIENCE.as_secs());
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}
