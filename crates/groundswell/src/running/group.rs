@@ -3,6 +3,7 @@
 //! Partitions come and go inside `poll`, in a callback of the library: the partition's state is restored before its
 //! first message is seen, and committed before it is given away.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,9 @@ use crate::failure::{Failure, Outcome};
 const POLL: Duration = Duration::from_millis(20);
 /// Messages between two looks at the timers while messages keep coming.
 const MESSAGES_PER_TICK: u32 = 64;
-/// Tries to take over partitions before giving up; each may wait for the broker.
-const ASSIGN_TRIES: u32 = 5;
+/// How long it is tried to take partitions over before giving up: less than the five minutes (`max.poll.interval.ms`)
+/// after which the group does without us.
+const ASSIGN_DEADLINE: Duration = Duration::from_secs(240);
 
 /// What a group's member does with its partitions.
 pub(super) trait Member: Send + Sized + 'static {
@@ -52,14 +54,19 @@ pub(super) struct MemberContext<M> {
     troubles: Troubles,
     member: Mutex<M>,
     failure: Mutex<Option<Failure>>,
+    /// Whether the member leaves: then it takes nothing over any more.
+    is_leaving: AtomicBool,
+    stop: StopFlag,
 }
 
 impl<M: Member> MemberContext<M> {
-    pub(super) fn new(connection: &Connection, member: M) -> Self {
+    pub(super) fn new(connection: &Connection, member: M, stop: &StopFlag) -> Self {
         Self {
             troubles: connection.troubles().clone(),
             member: Mutex::new(member),
             failure: Mutex::new(None),
+            is_leaving: AtomicBool::new(false),
+            stop: stop.clone(),
         }
     }
 
@@ -75,9 +82,13 @@ impl<M: Member> MemberContext<M> {
     }
 
     fn take_over(&self, group: &Group<M>, partitions: &TopicPartitionList) -> Outcome {
+        if self.is_leaving.load(Ordering::Relaxed) {
+            // The library asks no broker any more, and nothing of these will be read.
+            return Ok(group.incremental_assign(partitions)?);
+        }
         let numbers = numbers(partitions);
         tracing::info!(partitions = ?numbers, "partitions assigned");
-        let offsets = retrying(ASSIGN_TRIES, || self.member().assign(group, &numbers))?;
+        let offsets = self.retrying(|| self.member().assign(group, &numbers))?;
         let mut assigned = TopicPartitionList::new();
         for element in partitions.elements() {
             let offset = offsets.iter().find(|(number, _)| *number == element.partition());
@@ -87,6 +98,20 @@ impl<M: Member> MemberContext<M> {
         Ok(group.incremental_assign(&assigned)?)
     }
 
+    /// Tries again what the broker may answer better a moment later.
+    fn retrying<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+        let started = Instant::now();
+        loop {
+            match work() {
+                Err(Failure::Failed(error)) if started.elapsed() < ASSIGN_DEADLINE && !self.stop.is_raised() => {
+                    tracing::warn!("cannot take partitions over yet: {error:#}");
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+                result => return result,
+            }
+        }
+    }
+
     fn give_away(&self, group: &Group<M>, partitions: &TopicPartitionList) -> Outcome {
         let numbers = numbers(partitions);
         let is_lost = group.assignment_lost();
@@ -94,21 +119,6 @@ impl<M: Member> MemberContext<M> {
         let outcome = self.member().revoke(group, &numbers, is_lost);
         group.incremental_unassign(partitions)?;
         outcome
-    }
-}
-
-/// Tries again what the broker may answer better a moment later.
-fn retrying<T>(n_tries: u32, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut tried = 1;
-    loop {
-        match work() {
-            Err(Failure::Failed(error)) if tried < n_tries => {
-                tracing::warn!(tried, "cannot take partitions over yet: {error:#}");
-                tried += 1;
-                std::thread::sleep(Duration::from_millis(500));
-            }
-            result => return result,
-        }
     }
 }
 
@@ -176,6 +186,7 @@ pub(super) fn drive<M: Member>(group: &Group<M>, stop: &StopFlag) -> Outcome {
             }
         }
     };
+    context.is_leaving.store(true, Ordering::Relaxed);
     // After a failure what was done since the last commit is done again by whoever comes next.
     if outcome.is_ok() { context.member().close(group) } else { outcome }
 }

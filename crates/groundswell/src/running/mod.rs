@@ -169,7 +169,7 @@ fn join<M: Member>(shared: &Shared, role: Role, member: M) -> Result<Group<M>, F
         ("queued.max.messages.kbytes", "32768"),
         ("session.timeout.ms", "10000"),
     ];
-    Ok(shared.connection.create(&own, MemberContext::new(&shared.connection, member))?)
+    Ok(shared.connection.create(&own, MemberContext::new(&shared.connection, member, &shared.stop))?)
 }
 
 fn group_id(shared: &Shared, role: Role) -> String {

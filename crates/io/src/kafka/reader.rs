@@ -51,11 +51,30 @@ pub enum Next<'a> {
 }
 
 impl TopicReader {
-    /// Opens `topic`. Transactions that are not committed are not seen.
+    /// Opens all partitions of `topic`. Transactions that are not committed are not seen.
     ///
     /// # Errors
     /// If the topic is not there or cannot be read.
     pub fn open(connection: &Connection, topic: &str, from: From) -> Result<Self, ConnectionError> {
+        let n_partitions = super::topics::n_partitions(connection, topic)?;
+        Self::assign(connection, topic, 0..i32::try_from(n_partitions).unwrap_or(i32::MAX), from)
+    }
+
+    /// Opens one partition of `topic` from its oldest message on.
+    ///
+    /// # Errors
+    /// If the topic is not there or cannot be read.
+    pub fn open_partition(connection: &Connection, topic: &str, partition: i32) -> Result<Self, ConnectionError> {
+        Self::assign(connection, topic, partition..partition + 1, From::Beginning)
+    }
+
+    /// Assigns once: the library does not survive a second assignment while the first is being carried out.
+    fn assign(
+        connection: &Connection,
+        topic: &str,
+        partitions: std::ops::Range<i32>,
+        from: From,
+    ) -> Result<Self, ConnectionError> {
         let own = [
             ("group.id", "groundswell-reader"),
             ("enable.auto.commit", "false"),
@@ -65,30 +84,10 @@ impl TopicReader {
             ("allow.auto.create.topics", "false"),
         ];
         let consumer: BaseConsumer<ConnectionContext> = connection.create(&own, connection.context())?;
-        let n_partitions = super::topics::n_partitions(connection, topic)?;
         let mut reader =
             Self { connection: connection.clone(), consumer, topic: topic.to_owned(), ends: BTreeMap::new() };
-        let partitions = 0..i32::try_from(n_partitions).unwrap_or(i32::MAX);
         let assigned = reader.offsets(partitions, from)?;
-        let failed = |error| reader.connection.failed(format!("topic {topic}"), &error);
-        reader.consumer.assign(&assigned).map_err(failed)?;
-        Ok(reader)
-    }
-
-    /// Opens one partition of `topic` from its oldest message on.
-    ///
-    /// # Errors
-    /// If the topic is not there or cannot be read.
-    pub fn open_partition(
-        connection: &Connection,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Self, ConnectionError> {
-        let mut reader = Self::open(connection, topic, From::Beginning)?;
-        reader.ends.retain(|&of, _| of == partition);
-        let mut assigned = TopicPartitionList::new();
         let failed = |error| connection.failed(format!("topic {topic}"), &error);
-        assigned.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
         reader.consumer.assign(&assigned).map_err(failed)?;
         Ok(reader)
     }
