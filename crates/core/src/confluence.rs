@@ -6,11 +6,11 @@
 use crate::changelog::Written;
 use crate::config::Config;
 use crate::detector::{Detector, DetectorState};
-use crate::event::OutageEvent;
+use crate::event::Event;
 use crate::post::OutcomeCounts;
 use crate::record::{Record, Telling};
 use crate::sources::{Reach, Sources};
-use crate::time::{BinWidth, EventTime};
+use crate::time::{Bin, BinWidth, EventTime};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +85,9 @@ impl Confluence {
         Arrival::Used
     }
 
-    /// The next event, in the order of event time.
-    pub fn poll_event(&mut self) -> Option<OutageEvent> {
-        self.detector.poll_event()
+    /// The next that there is to say, in the order of event time.
+    pub fn poll(&mut self) -> Option<Event> {
+        self.detector.poll()
     }
 
     /// How many complaints about a service ended in each outcome since this was made.
@@ -116,18 +116,18 @@ impl Confluence {
     }
 
     fn advance(&mut self) {
-        match self.sources.reach(self.width, self.allowed_lateness_ms) {
-            Reach::Unknown => return,
-            Reach::Until(end) => {
+        let reach = self.sources.reach(self.width, self.allowed_lateness_ms);
+        let is_further = |end: Bin| self.detector.next_bin().is_none_or(|next| next < end);
+        match reach {
+            Reach::Until(end) if is_further(end) => {
                 self.begin();
-                self.detector.close_until(end);
+                self.detector.close_until(end, Some(&self.sources.n_posts()));
             }
-            Reach::End(frontier) => {
-                if frontier.is_some() {
-                    self.begin();
-                    self.detector.close_until_end(frontier);
-                }
+            Reach::End(Some(frontier)) => {
+                self.begin();
+                self.detector.close_until_end(Some(frontier), Some(&self.sources.n_posts()));
             }
+            Reach::Unknown | Reach::Until(_) | Reach::End(None) => return,
         }
         if let Some(next) = self.detector.next_bin() {
             self.sources.forget_before(next);

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::GroupProfile;
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
-use crate::event::OutageEvent;
+use crate::event::{Event, FeedEvent, OutageEvent};
+use crate::feed::Feed;
 use crate::judgement::Complaint;
 use crate::monitor::{Assessment, Monitor, Rules};
 use crate::monitors::Monitors;
@@ -51,6 +52,7 @@ pub(crate) struct Overall {
     /// The bin with which watching began.
     first_bin: Option<Bin>,
     group: GroupProfile,
+    feed: Feed,
     outcomes: OutcomeCounts,
     n_bins_closed: u64,
 }
@@ -64,6 +66,7 @@ pub struct Detector {
     /// The services that are not idle.
     active: BTreeSet<ServiceIndex>,
     events: VecDeque<OutageEvent>,
+    feed_events: VecDeque<FeedEvent>,
     rows: Option<VecDeque<Row>>,
 }
 
@@ -76,6 +79,7 @@ impl Detector {
                 next_bin: None,
                 first_bin: None,
                 group: GroupProfile::new(),
+                feed: Feed::default(),
                 outcomes: OutcomeCounts::default(),
                 n_bins_closed: 0,
             },
@@ -89,16 +93,30 @@ impl Detector {
         let rules = Rules::of(&config);
         let awake = state.monitors.iter().filter(|(_, monitor)| !monitor.is_idle());
         let active = awake.map(|(service, _)| service).collect();
-        Self { config, rules, state, active, events: VecDeque::new(), rows: None }
+        Self {
+            config,
+            rules,
+            state,
+            active,
+            events: VecDeque::new(),
+            feed_events: VecDeque::new(),
+            rows: None,
+        }
     }
 
     pub(crate) fn state_mut(&mut self) -> &mut DetectorState {
-        debug_assert!(self.events.is_empty(), "poll everything before changes are taken");
+        debug_assert!(
+            self.events.is_empty() && self.feed_events.is_empty(),
+            "poll everything before changes are taken"
+        );
         &mut self.state
     }
 
     pub(crate) fn state(&self) -> &DetectorState {
-        debug_assert!(self.events.is_empty(), "poll everything before a snapshot");
+        debug_assert!(
+            self.events.is_empty() && self.feed_events.is_empty(),
+            "poll everything before a snapshot"
+        );
         &self.state
     }
 
@@ -135,7 +153,7 @@ impl Detector {
         unknown: &[ServiceIndex],
     ) -> Vec<Assessment> {
         debug_assert!(self.state.overall.next_bin.is_none_or(|next| next <= bin), "bins come in order");
-        self.close_until(bin);
+        self.close_until(bin, None);
         let mut tallies = BTreeMap::new();
         for &(service, observed) in counts {
             // A service's own history begins with its first row, not with the first row of another's.
@@ -159,7 +177,19 @@ impl Detector {
         assessments
     }
 
-    /// The next event, in the order of event time.
+    /// The next that there is to say, in the order of event time; of one bin, the feed first.
+    pub fn poll(&mut self) -> Option<Event> {
+        let feed_first = match (self.feed_events.front(), self.events.front()) {
+            (Some(feed), Some(outage)) => feed.time <= outage.time,
+            (feed, _) => feed.is_some(),
+        };
+        if feed_first {
+            return self.feed_events.pop_front().map(Event::Feed);
+        }
+        self.events.pop_front().map(|event| Event::Outage(Box::new(event)))
+    }
+
+    /// The next event of a service, in the order of event time: for counts, which have no feed.
     pub fn poll_event(&mut self) -> Option<OutageEvent> {
         self.events.pop_front()
     }
@@ -194,8 +224,14 @@ impl Detector {
         self.state.monitors.iter().count()
     }
 
+    /// Whether the feed is silent, as far as bins are closed.
+    pub fn is_feed_silent(&self) -> bool {
+        self.state.overall.feed.is_silent()
+    }
+
     /// Closes the bins before `end`: they can get no more complaints. Watching begins with it, if it has not begun.
-    pub fn close_until(&mut self, end: Bin) {
+    /// `n_posts` says how many posts each bin had, where that is known: bins that are left out had none.
+    pub fn close_until(&mut self, end: Bin, n_posts: Option<&BTreeMap<Bin, u64>>) {
         self.begin(end);
         let mut bin = self.state.overall.next_bin.unwrap_or(end);
         while bin < end {
@@ -211,17 +247,30 @@ impl Detector {
                     );
                 }
             }
-            self.observe_bin(bin, &closed.counts, |_| false);
+            if self.is_blank(bin, n_posts) {
+                self.state.monitors.visit_every(0, 1, Monitor::skip_bin);
+            } else {
+                self.observe_bin(bin, &closed.counts, |_| false);
+            }
             self.end_bin(bin);
             bin = bin.plus(1);
         }
     }
 
+    /// Whether `bin` says nothing of the services, because the feed does not live.
+    fn is_blank(&mut self, bin: Bin, n_posts: Option<&BTreeMap<Bin, u64>>) -> bool {
+        let Some(n_posts) = n_posts else { return false };
+        let n = n_posts.get(&bin).copied().unwrap_or(0);
+        let (is_blank, event) = self.state.overall.feed.observe(bin, n, self.rules.width);
+        self.feed_events.extend(event);
+        is_blank
+    }
+
     /// Closes every bin: there is no more input, and `frontier` is how far it came.
-    pub fn close_until_end(&mut self, frontier: Option<EventTime>) {
+    pub fn close_until_end(&mut self, frontier: Option<EventTime>, n_posts: Option<&BTreeMap<Bin, u64>>) {
         let last_seen = frontier.map(|time| self.rules.width.bin_of(time));
         if let Some(last) = last_seen.max(self.state.window.last_bin()) {
-            self.close_until(last.plus(1));
+            self.close_until(last.plus(1), n_posts);
         }
     }
 

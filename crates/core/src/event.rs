@@ -139,6 +139,49 @@ pub struct OutageEvent {
     pub scope: Scope,
 }
 
+/// What can happen to the feed of posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FeedEventKind {
+    /// Posts have stopped coming, or nearly so.
+    Silent,
+    /// They come again.
+    Recovered,
+}
+
+impl FeedEventKind {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Recovered => "recovered",
+        }
+    }
+}
+
+/// Something happened to the feed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FeedEvent {
+    /// What happened.
+    pub kind: FeedEventKind,
+    /// The end of the bin that decided.
+    pub time: EventTime,
+    /// The first instant of the silence.
+    pub since: EventTime,
+    /// Posts in the bin that decided.
+    pub observed: u64,
+    /// Posts a bin before the silence.
+    pub expected: f64,
+}
+
+/// Anything that a detector says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Of a service.
+    Outage(Box<OutageEvent>),
+    /// Of the feed: while it is silent, nothing is said of services.
+    Feed(FeedEvent),
+}
+
 impl OutageEvent {
     /// The same event with every time moved by `ms`: for bins that do not lie on multiples of their width.
     #[must_use]

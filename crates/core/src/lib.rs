@@ -36,7 +36,7 @@
 //! }
 //! pipeline.finish();
 //! assert_eq!(pipeline.outcomes().of(Outcome::NoService), 6);
-//! assert!(pipeline.detector().poll_event().is_none(), "nothing happened");
+//! assert!(pipeline.detector().poll().is_none(), "nothing happened");
 //! ```
 
 mod baseline;
@@ -48,6 +48,7 @@ mod confluence;
 mod detector;
 mod event;
 mod evidence;
+mod feed;
 mod findings;
 mod fold;
 mod intake;
@@ -76,7 +77,7 @@ pub use changelog::{Change, RestoreError};
 pub use config::{Config, ConfigError};
 pub use confluence::{Arrival, Confluence};
 pub use detector::{Detector, Row};
-pub use event::{Decision, EventKind, OutageEvent, Peak, Scope, Severity};
+pub use event::{Decision, Event, EventKind, FeedEvent, FeedEventKind, OutageEvent, Peak, Scope, Severity};
 pub use findings::{Finding, Verdict};
 pub use intake::{Admitted, Intake};
 pub use judgement::{Accusation, AuthorKey, Complaint, Judge, Judgement, Symptoms};

@@ -93,7 +93,8 @@ impl Pipeline {
     pub fn finish(&mut self) {
         self.stream.intake.finish();
         self.settle(None);
-        self.stream.detector.close_until_end(self.stream.intake.frontier());
+        let Stream { intake, detector, .. } = &mut self.stream;
+        detector.close_until_end(intake.frontier(), Some(intake.n_posts()));
     }
 
     /// The next post, by its ticket, that had been set aside and is decided now.
@@ -140,9 +141,12 @@ impl Pipeline {
         if let (Some(first), Some(open_from)) =
             (self.stream.intake.first_bin(), self.stream.intake.open_from())
         {
-            self.stream.detector.begin(first);
-            self.stream.detector.close_until(open_from);
-            self.stream.intake.forget_posts_before(open_from);
+            let Stream { intake, detector, .. } = &mut self.stream;
+            detector.begin(first);
+            if detector.next_bin().is_some_and(|next| next < open_from) {
+                detector.close_until(open_from, Some(intake.n_posts()));
+                intake.forget_posts_before(open_from);
+            }
         }
     }
 }

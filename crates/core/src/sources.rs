@@ -117,6 +117,15 @@ impl Sources {
         self.known.values().filter_map(|source| source.mark.first_bin).min()
     }
 
+    /// Posts of all sources by bin.
+    pub(crate) fn n_posts(&self) -> BTreeMap<Bin, u64> {
+        let mut all = BTreeMap::new();
+        for &(bin, n) in self.known.values().flat_map(|source| &source.mark.n_posts) {
+            *all.entry(bin).or_default() += n;
+        }
+        all
+    }
+
     /// Forgets what is only needed for bins before `bin`.
     pub(crate) fn forget_before(&mut self, bin: Bin) {
         for source in self.known.values_mut() {

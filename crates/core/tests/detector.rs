@@ -169,7 +169,7 @@ fn an_outage_at_the_end_of_the_input_stays_open() {
     let events = run(&mut detector, &services(1), 0..start + 30, |_, minute| {
         dice.poisson(if minute >= start { 20.0 } else { 1.0 })
     });
-    detector.close_until_end(None);
+    detector.close_until_end(None, None);
     assert!(detector.poll_event().is_none(), "no end is invented");
     assert!(events.iter().any(|event| event.kind == EventKind::Started));
     assert_eq!(detector.ongoing().count(), 1);
@@ -211,7 +211,7 @@ fn a_stream_that_begins_busy_is_not_an_outage() {
         let services = services(20);
         let mut events = Vec::new();
         for minute in 0..120i64 {
-            detector.close_until(first_bin().plus(minute + offset as i64));
+            detector.close_until(first_bin().plus(minute + offset as i64), None);
             events.extend(std::iter::from_fn(|| detector.poll_event()));
             for (number, &service) in services.iter().enumerate() {
                 for nth in 0..dice.poisson([0.2, 1.0, 8.0, 30.0][number % 4]) {

@@ -133,7 +133,7 @@ impl Setup {
         for line in posts {
             let decoded = decode(line.as_bytes()).expect("a sound post");
             black_box(pipeline.handle_post(0, &decoded.as_post()));
-            while let Some(event) = pipeline.detector().poll_event() {
+            while let Some(event) = pipeline.detector().poll() {
                 black_box(event);
             }
         }

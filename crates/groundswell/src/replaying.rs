@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use groundswell_core::{
-    Assessment, ConfigHash, EventTime, OutageEvent, Outcome, Pipeline, Receipt, ServiceIndex,
+    Assessment, ConfigHash, Event, EventTime, OutageEvent, Outcome, Pipeline, Receipt, ServiceIndex,
 };
 use groundswell_io::decode::{Rejection, decode};
 use groundswell_io::lines::{Line, Lines, StopFlag};
@@ -19,8 +19,8 @@ use crate::settings::Settings;
 
 /// Where the outputs of a replay go.
 pub(crate) trait Sinks {
-    /// An outage event, in the order of event time.
-    fn event(&mut self, event: &OutageEvent) -> Result<(), Failure>;
+    /// An event, in the order of event time.
+    fn event(&mut self, event: &Event) -> Result<(), Failure>;
     /// A row of the per-minute table.
     fn row(&mut self, time: EventTime, service: ServiceIndex, row: &Assessment) -> Result<(), Failure>;
     /// An input that could not be used.
@@ -183,7 +183,7 @@ impl Replay {
             }
         }
         let detector = self.pipeline.detector();
-        while let Some(event) = detector.poll_event() {
+        while let Some(event) = detector.poll() {
             sinks.event(&event)?;
         }
         if self.keeps_rows {
@@ -258,8 +258,10 @@ pub(crate) struct Replayed {
 struct KeepEvents(Vec<OutageEvent>);
 
 impl Sinks for KeepEvents {
-    fn event(&mut self, event: &OutageEvent) -> Result<(), Failure> {
-        self.0.push(event.clone());
+    fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        if let Event::Outage(event) = event {
+            self.0.push(OutageEvent::clone(event));
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Write as _, stderr};
 
-use groundswell_core::{Catalogue, EventKind, EventTime, OutageEvent, ServiceIndex};
+use groundswell_core::{Catalogue, Event, EventKind, EventTime, FeedEventKind, OutageEvent, ServiceIndex};
 use groundswell_io::times;
 
 use crate::failure::Outcome;
@@ -15,16 +15,30 @@ use crate::replaying::Replay;
 pub(crate) struct Summary {
     last_events: BTreeMap<(EventTime, ServiceIndex), OutageEvent>,
     started: std::collections::BTreeSet<(EventTime, ServiceIndex)>,
+    /// When the feed fell silent, and since when it is back.
+    silences: Vec<(EventTime, Option<EventTime>)>,
 }
 
 impl Summary {
     /// Notes an event.
-    pub(crate) fn event(&mut self, event: &OutageEvent) {
+    pub(crate) fn event(&mut self, event: &Event) {
+        let event = match event {
+            Event::Outage(event) => event,
+            Event::Feed(event) if event.kind == FeedEventKind::Silent => {
+                return self.silences.push((event.since, None));
+            }
+            Event::Feed(event) => {
+                if let Some(silence) = self.silences.last_mut() {
+                    silence.1 = Some(event.time);
+                }
+                return;
+            }
+        };
         let outage = (event.opened_at, event.service);
         if matches!(event.kind, EventKind::Started | EventKind::Updated | EventKind::Ended) {
             self.started.insert(outage);
         }
-        self.last_events.insert(outage, event.clone());
+        self.last_events.insert(outage, OutageEvent::clone(event));
     }
 
     /// Writes the summary to stderr.
@@ -46,6 +60,10 @@ impl Summary {
             plural(self.started.len() as u64, "outage", "outages"),
             n_suspected
         )?;
+        for &(since, back) in &self.silences {
+            let end = back.map_or_else(|| "now".to_owned(), times::format);
+            writeln!(out, "  the feed was silent from {} to {end}", times::format(since))?;
+        }
         let told = self.last_events.iter().filter(|(outage, _)| self.started.contains(outage));
         for (_, event) in told {
             let end = match (event.kind, event.ended_at) {

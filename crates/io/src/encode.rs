@@ -3,7 +3,7 @@
 //! Input positions and whether it was a replay are left out on purpose: an event must be the same bytes however its
 //! posts arrived (`schemas/outage-event.v1.schema.json` has the whole form).
 
-use groundswell_core::{Catalogue, ConfigHash, EventKind, EventTime, OutageEvent};
+use groundswell_core::{Catalogue, ConfigHash, Event, EventKind, EventTime, FeedEvent, OutageEvent};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -59,7 +59,7 @@ impl CloudEvent {
     /// The event as one line of JSON, without a line end.
     ///
     /// # Errors
-    /// If the data is not JSON.
+    /// If the data is not JSON, which it is in events that an encoder made.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Structured {
             specversion: SPEC_VERSION,
@@ -109,6 +109,16 @@ struct Data<'a> {
 }
 
 #[derive(Serialize)]
+struct FeedData<'a> {
+    status: &'static str,
+    since: String,
+    observed: u64,
+    expected: f64,
+    config_hash: &'a str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
 struct PeakData {
     at: String,
     observed: u32,
@@ -133,7 +143,15 @@ impl Serialize for Counts<'_> {
     }
 }
 
-/// The data as a line for people needs it. Data of another kind of event has none of it.
+/// The data of an event of the feed, as a line for people needs it.
+#[derive(Deserialize)]
+struct ToldFeed {
+    since: String,
+    observed: u64,
+    expected: f64,
+}
+
+/// The data of an event of a service, as a line for people needs it.
 #[derive(Deserialize)]
 struct Told {
     service_name: String,
@@ -156,15 +174,17 @@ impl CloudEvent {
 
     /// The event as a line for people, without a line end.
     pub fn to_text(&self) -> String {
+        let head = format!("{}  {:<9}", self.time, self.kind());
+        if let Ok(ToldFeed { since, observed, expected }) = serde_json::from_str(&self.data) {
+            return format!("{head}  since {since}  {observed} posts a minute, expected {expected:.1}");
+        }
         let Ok(told) = serde_json::from_str::<Told>(&self.data) else {
-            return format!("{}  {:<9}  {}", self.time, self.kind(), self.data);
+            return format!("{head}  {}", self.data);
         };
         let symptoms: Vec<&str> = told.symptoms.keys().take(3).map(String::as_str).collect();
         let end = told.ended_at.map(|end| format!(", until {end}")).unwrap_or_default();
         format!(
-            "{}  {:<9}  {}  {}  since {}{end}  observed {} expected {:.2}  evidence {:.1}/{:.1}  {}",
-            self.time,
-            self.kind(),
+            "{head}  {}  {}  since {}{end}  observed {} expected {:.2}  evidence {:.1}/{:.1}  {}",
             told.service_name,
             told.severity,
             told.started_at,
@@ -185,13 +205,34 @@ impl<'a> EventEncoder<'a> {
         Self { catalogue, config_hash: config_hash.to_string() }
     }
 
-    /// The event as one line of JSON, without a line end.
-    pub fn to_json(&self, event: &OutageEvent) -> String {
-        self.to_cloud_event(event).to_json().expect("what was just written can be read")
+    /// The event in parts.
+    pub fn to_cloud_event(&self, event: &Event) -> CloudEvent {
+        match event {
+            Event::Outage(event) => self.outage_event(event),
+            Event::Feed(event) => self.feed_event(event),
+        }
     }
 
-    /// The event in parts.
-    pub fn to_cloud_event(&self, event: &OutageEvent) -> CloudEvent {
+    fn feed_event(&self, event: &FeedEvent) -> CloudEvent {
+        let data = FeedData {
+            status: event.kind.name(),
+            since: times::format(event.since),
+            observed: event.observed,
+            expected: event.expected,
+            config_hash: &self.config_hash,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        CloudEvent {
+            id: format!("feed-{}-{}", compact(event.time), event.kind.name()),
+            event_type: format!("groundswell.feed.{}.v1", event.kind.name()),
+            subject: String::new(),
+            time: times::format(event.time),
+            data: serde_json::to_string(&data).expect("strings and finite numbers always encode"),
+        }
+    }
+
+    /// The event of an outage, in parts.
+    pub fn outage_event(&self, event: &OutageEvent) -> CloudEvent {
         let service = self.catalogue.service(event.service);
         let outage_id = outage_id(&service.id, event.opened_at);
         CloudEvent {
@@ -247,17 +288,16 @@ impl<'a> EventEncoder<'a> {
             version: env!("CARGO_PKG_VERSION"),
         }
     }
-
-    /// The event as a line for people, without a line end.
-    pub fn to_text(&self, event: &OutageEvent) -> String {
-        self.to_cloud_event(event).to_text()
-    }
 }
 
 /// Identifies an outage: a service has at most one at a time, so its id and the minute that raised it are enough.
 fn outage_id(service: &str, opened_at: EventTime) -> String {
-    let compact: String = times::format(opened_at).chars().filter(|&c| c != '-' && c != ':').collect();
-    format!("{service}-{compact}")
+    format!("{service}-{}", compact(opened_at))
+}
+
+/// A time without the marks between its numbers.
+fn compact(time: EventTime) -> String {
+    times::format(time).chars().filter(|&c| c != '-' && c != ':').collect()
 }
 
 /// What holds after the event.

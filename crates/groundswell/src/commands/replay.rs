@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
-use groundswell_core::{Assessment, EventTime, OutageEvent, ServiceIndex};
+use groundswell_core::{Assessment, Event, EventTime, ServiceIndex};
 use groundswell_io::dead_letter::{self, DeadLetter};
 use groundswell_io::decode::Rejection;
 use groundswell_io::encode::EventEncoder;
@@ -293,11 +293,12 @@ impl<'a> Outputs<'a> {
 }
 
 impl Sinks for Outputs<'_> {
-    fn event(&mut self, event: &OutageEvent) -> Result<(), Failure> {
-        let json = self.encoder.to_json(event);
+    fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        let cloud_event = self.encoder.to_cloud_event(event);
+        let json = cloud_event.to_json()?;
         let line = match self.format {
             Format::Json => &json,
-            Format::Text => &self.encoder.to_text(event),
+            Format::Text => &cloud_event.to_text(),
         };
         writeln!(self.stdout, "{line}")?;
         self.stdout.flush()?;

@@ -104,7 +104,7 @@ impl ScoreSinks for Outputs {
 
     fn event(&mut self, event: &OutageEvent, services: &Catalogue, hash: ConfigHash) -> Result<(), Failure> {
         if let Some(events) = &mut self.events {
-            writeln!(events, "{}", EventEncoder::new(services, hash).to_json(event))?;
+            writeln!(events, "{}", EventEncoder::new(services, hash).outage_event(event).to_json()?)?;
         }
         Ok(())
     }

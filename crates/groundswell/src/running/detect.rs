@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use groundswell_core::{Arrival, Confluence, OutageEvent, OutcomeCounts, Record, SourceId, Telling};
+use groundswell_core::{Arrival, Confluence, Event, OutcomeCounts, Record, SourceId, Telling};
 use groundswell_io::encode::{CloudEvent, EventEncoder};
 use groundswell_io::kafka::alerts::headers;
 use groundswell_io::kafka::reader::{Next, TopicReader};
@@ -251,8 +251,8 @@ impl Task {
             tracing::debug!("a complaint came for a minute that is closed");
         }
         let encoder = EventEncoder::new(&shared.settings.catalogue, shared.hash);
-        let polled = std::iter::from_fn(|| self.confluence.poll_event());
-        let encode = |event: OutageEvent| encoder.to_cloud_event(&event);
+        let polled = std::iter::from_fn(|| self.confluence.poll());
+        let encode = |event: Event| encoder.to_cloud_event(&event);
         self.events.extend(polled.map(encode));
     }
 
