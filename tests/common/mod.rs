@@ -273,14 +273,22 @@ pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap_or_else(|error| panic!("{text:?} must be a time: {error}"))
 }
 
-/// What `schemas/outage-event.v1.schema.json` has against an event, a line each.
+/// A schema of the repository.
+fn validator(file: &str) -> jsonschema::Validator {
+    let schema = serde_json::from_str(&read_text(&root().join("schemas").join(file)));
+    jsonschema::draft202012::new(&schema.expect("the schema is JSON")).expect("the schema is a JSON Schema")
+}
+
+/// What the schema of its kind has against an event, a line each.
 fn schema_faults(event: &Value) -> String {
-    static VALIDATOR: OnceLock<jsonschema::Validator> = OnceLock::new();
-    let validator = VALIDATOR.get_or_init(|| {
-        let schema = read_text(&root().join("schemas/outage-event.v1.schema.json"));
-        let schema = serde_json::from_str(&schema).expect("the schema is JSON");
-        jsonschema::draft202012::new(&schema).expect("the schema is a JSON Schema")
-    });
+    static OUTAGE: OnceLock<jsonschema::Validator> = OnceLock::new();
+    static FEED: OnceLock<jsonschema::Validator> = OnceLock::new();
+    let is_of_feed = event["type"].as_str().is_some_and(|kind| kind.starts_with("groundswell.feed."));
+    let validator = if is_of_feed {
+        FEED.get_or_init(|| validator("feed-event.v1.schema.json"))
+    } else {
+        OUTAGE.get_or_init(|| validator("outage-event.v1.schema.json"))
+    };
     let mut faults = String::new();
     for error in validator.iter_errors(event) {
         writeln!(faults, "  at {}: {error}", error.instance_path()).expect("a string can be written");
