@@ -32,7 +32,8 @@ fn split(stdout: &str) -> (Vec<Value>, String) {
     let is_of_feed = |line: &&str| line.contains("groundswell.feed.");
     let feed: Vec<Value> =
         stdout.lines().filter(is_of_feed).map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let others = stdout.lines().filter(|line| !is_of_feed(line)).fold(String::new(), |all, line| all + line + "\n");
+    let others =
+        stdout.lines().filter(|line| !is_of_feed(line)).fold(String::new(), |all, line| all + line + "\n");
     (feed, others)
 }
 

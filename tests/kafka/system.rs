@@ -47,7 +47,8 @@ impl Cluster {
     /// Runs the script on this cluster: `stop`, `start`, `kill ID`, `pause ID`, `resume ID`.
     #[track_caller]
     pub(crate) fn control(&self, command: &str, arguments: &[&str]) {
-        let done = script(&[&[command, &self.folder.path("kafka")], arguments].concat()).output().expect("it runs");
+        let done =
+            script(&[&[command, &self.folder.path("kafka")], arguments].concat()).output().expect("it runs");
         assert!(done.status.success(), "{command} must succeed: {}", String::from_utf8_lossy(&done.stderr));
     }
 }

@@ -6,7 +6,6 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
@@ -14,90 +13,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use made::{Dice, catalogue_text, name, post};
+
 use groundswell_core::{
     BinWidth, Catalogue, Config, Detector, EventTime, Judge, Judgement, Lexicon, Pipeline, ServiceIndex,
     SourceText,
 };
 use groundswell_io::decode::decode;
 
+mod made;
+
 const ROUNDS: usize = 5;
-const WORDS: &[&str] = &[
-    "the", "and", "today", "with", "my", "really", "new", "love", "about", "going", "watch", "music", "game",
-    "work", "time", "people", "just", "think", "because", "tonight", "good", "coffee", "train", "weekend",
-    "friend", "story", "update", "video", "phone", "news", "never", "always", "maybe", "little", "house",
-    "city", "rain", "school",
-];
-const COMPLAINTS: &[&str] =
-    &["is down again", "won't load for me", "can't log in", "keeps crashing since the update"];
-
-/// A small generator (SplitMix64, Steele et al. 2014), so that the posts are the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-}
-
-/// A pronounceable name, different for each number.
-fn name(mut number: usize) -> String {
-    const SYLLABLES: &[&str] = &["ba", "do", "ki", "lu", "me", "no", "pa", "ri", "su", "ta", "ve", "zo"];
-    let mut name = String::from("qu");
-    for _ in 0..4 {
-        name.push_str(SYLLABLES[number % SYLLABLES.len()]);
-        number /= SYLLABLES.len();
-    }
-    name
-}
-
-fn catalogue_text(n_services: usize) -> String {
-    let mut text = String::new();
-    for number in 0..n_services {
-        let name = name(number);
-        writeln!(
-            text,
-            "[[service]]\nid = '{name}'\nname = '{name}'\naliases = ['{name}', '{name} app', 'the {name}']\n\
-             handles = ['{name}', '{name}help']\ndomains = ['{name}.example']\n"
-        )
-        .expect("a string can be written");
-    }
-    text
-}
-
 /// Posts as lines of JSON, `per_minute` a minute, about services numbered below `n_services`.
 fn posts(n_posts: usize, n_services: usize, per_minute: usize) -> Vec<String> {
     let mut dice = Dice(1);
     (0..n_posts).map(|number| post(number, n_services, per_minute, &mut dice)).collect()
-}
-
-fn post(number: usize, n_services: usize, per_minute: usize, dice: &mut Dice) -> String {
-    let mut text = String::new();
-    for _ in 0..10 + dice.below(12) {
-        text.push_str(WORDS[dice.below(WORDS.len())]);
-        text.push(' ');
-    }
-    if dice.below(3) == 0 {
-        text.push_str(&name(dice.below(n_services)));
-        text.push(' ');
-        if dice.below(10) == 0 {
-            text.push_str(COMPLAINTS[dice.below(COMPLAINTS.len())]);
-        }
-    }
-    let ms = 1_700_000_000_000 + (number as u64 * 60_000) / per_minute as u64;
-    let time = EventTime::from_ms(ms as i64).map(groundswell_io::times::format).expect("a time in range");
-    format!(
-        "{{\"id\":\"{number}\",\"created_at\":\"{time}\",\"author\":\"user{}\",\"text\":\"{}\",\"lang\":\"en\",\"source\":\"bench\"}}",
-        dice.below(2_000_000),
-        text.trim_end()
-    )
 }
 
 struct Setup {
@@ -137,7 +67,7 @@ impl Setup {
                 black_box(event);
             }
         }
-        pipeline.detector().finish();
+        pipeline.finish();
         let elapsed = start.elapsed();
         assert_eq!(pipeline.outcomes().total(), posts.len() as u64);
         elapsed

@@ -109,7 +109,14 @@ impl Detect {
             }
         };
         self.shared.telemetry.restore_s.observe(started.elapsed().as_secs_f64());
-        tracing::info!(partition, offset = next_offset, n_entries = entries.len(), "state restored");
+        let elapsed_ms = started.elapsed().as_millis();
+        tracing::info!(
+            partition,
+            offset = next_offset,
+            n_entries = entries.len(),
+            elapsed_ms,
+            "state restored"
+        );
         // What is restored was told by whoever counted it.
         let told = Told {
             n_bins_closed: confluence.detector().n_bins_closed(),

@@ -103,7 +103,9 @@ impl<M: Member> MemberContext<M> {
         let started = Instant::now();
         loop {
             match work() {
-                Err(Failure::Failed(error)) if started.elapsed() < ASSIGN_DEADLINE && !self.stop.is_raised() => {
+                Err(Failure::Failed(error))
+                    if started.elapsed() < ASSIGN_DEADLINE && !self.stop.is_raised() =>
+                {
                     tracing::warn!("cannot take partitions over yet: {error:#}");
                     std::thread::sleep(Duration::from_millis(500));
                 }
@@ -142,11 +144,16 @@ impl<M: Member> ClientContext for MemberContext<M> {
 
 impl<M: Member> ConsumerContext for MemberContext<M> {
     fn rebalance(&self, group: &Group<M>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let outcome = match error {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.take_over(group, partitions),
-            _ => self.give_away(group, partitions),
-        };
-        self.fail(outcome);
+        match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                let outcome = self.take_over(group, partitions);
+                // Whoever is to end need not have taken anything over.
+                if !self.stop.is_raised() {
+                    self.fail(outcome);
+                }
+            }
+            _ => self.fail(self.give_away(group, partitions)),
+        }
     }
 }
 

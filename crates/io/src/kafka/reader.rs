@@ -64,7 +64,11 @@ impl TopicReader {
     ///
     /// # Errors
     /// If the topic is not there or cannot be read.
-    pub fn open_partition(connection: &Connection, topic: &str, partition: i32) -> Result<Self, ConnectionError> {
+    pub fn open_partition(
+        connection: &Connection,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Self, ConnectionError> {
         Self::assign(connection, topic, partition..partition + 1, From::Beginning)
     }
 
