@@ -54,6 +54,10 @@ struct RawConfig {
 /// What `run` and its kin take from the file; options win over it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(
+    not(feature = "kafka"),
+    expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
+)]
 pub(crate) struct RawRun {
     pub(crate) bootstrap: Option<String>,
     pub(crate) posts_topic: Option<String>,
@@ -98,7 +102,15 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) catalogue: Catalogue,
     pub(crate) lexicon: Lexicon,
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
+    )]
     pub(crate) run: RawRun,
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
+    )]
     pub(crate) kafka: toml::Table,
 }
 
