@@ -189,3 +189,139 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATENESS_MS: i64 = 30_000;
+
+    fn id(partition: i32) -> SourceId {
+        SourceId { topic: "posts".into(), partition }
+    }
+
+    fn at(minute: i64) -> EventTime {
+        EventTime::from_ms(minute * 60_000 + LATENESS_MS).expect("a time in range")
+    }
+
+    /// A mark of one of two partitions that has come to `minute` of event time, read at `read_at_s`.
+    fn mark(offset: i64, minute: i64, read_at_s: i64) -> Mark {
+        Mark {
+            position: Position { offset, step: 0 },
+            n_partitions: 2,
+            first_bin: Some(Bin::of_index(0)),
+            open_from: Some(Bin::of_index(minute)),
+            frontier: Some(at(minute)),
+            read_at_ms: read_at_s * 1000,
+            idle_as_of_ms: None,
+            is_finished: false,
+            n_posts: Vec::new(),
+        }
+    }
+
+    fn empty(idle_as_of_s: i64) -> Mark {
+        let idle_as_of_ms = Some(idle_as_of_s * 1000);
+        Mark {
+            position: Position::START,
+            open_from: None,
+            frontier: None,
+            first_bin: None,
+            idle_as_of_ms,
+            ..mark(0, 0, 0)
+        }
+    }
+
+    #[track_caller]
+    fn check(marks: &[(i32, Mark)], expected: Reach) {
+        let mut sources = Sources::default();
+        marks.iter().for_each(|(partition, mark)| sources.handle_mark(&id(*partition), mark.clone()));
+        assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), expected);
+    }
+
+    fn until(minute: i64) -> Reach {
+        Reach::Until(Bin::of_index(minute))
+    }
+
+    #[test]
+    fn the_slowest_source_decides() {
+        check(&[(0, mark(9, 50, 1)), (1, mark(9, 40, 1))], until(40));
+        check(&[(0, mark(9, 50, 1)), (1, mark(9, 40, 1)), (1, mark(20, 60, 2))], until(50));
+    }
+
+    #[test]
+    fn nothing_is_known_before_every_partition_has_told() {
+        check(&[], Reach::Unknown);
+        check(&[(0, mark(9, 50, 1))], Reach::Unknown);
+        let set_aside = Mark { open_from: None, frontier: None, ..mark(3, 0, 1) };
+        check(&[(0, mark(9, 50, 1)), (1, set_aside)], Reach::Unknown);
+    }
+
+    #[test]
+    fn an_older_mark_changes_nothing() {
+        check(&[(0, mark(9, 50, 1)), (1, mark(9, 40, 1)), (1, mark(5, 30, 9))], until(40));
+    }
+
+    #[test]
+    fn an_empty_partition_lets_pass_what_was_read_before_it_was_found_empty() {
+        check(&[(0, mark(9, 50, 10)), (1, empty(11))], Reach::Unknown);
+        check(&[(0, mark(9, 50, 10)), (1, empty(12))], until(50));
+        // What was read later waits until it is looked at again.
+        check(&[(0, mark(9, 50, 10)), (1, empty(12)), (0, mark(20, 60, 12))], until(50));
+        check(&[(0, mark(9, 50, 10)), (0, mark(20, 60, 12)), (1, empty(14))], until(60));
+    }
+
+    #[test]
+    fn an_idle_partition_that_has_posts_again_holds_the_others_up_until_it_tells_how_far() {
+        let mut sources = Sources::default();
+        sources.handle_mark(&id(0), mark(9, 50, 10));
+        sources.handle_mark(&id(1), Mark { idle_as_of_ms: Some(12_000), ..mark(9, 20, 1) });
+        assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), until(50));
+        assert!(sources.is_new(&id(1), Position { offset: 10, step: 1 }));
+        assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), until(20));
+        sources.handle_mark(&id(1), mark(12, 55, 13));
+        assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), until(50));
+    }
+
+    #[test]
+    fn where_all_are_idle_time_goes_on_from_the_latest_post_at_the_pace_of_the_clock() {
+        let idle =
+            |partition, mark: Mark, s: i64| (partition, Mark { idle_as_of_ms: Some(s * 1000), ..mark });
+        check(&[idle(0, mark(9, 50, 10), 10), idle(1, mark(9, 40, 8), 10)], until(50));
+        check(&[idle(0, mark(9, 50, 10), 200), idle(1, mark(9, 40, 8), 190)], until(53));
+    }
+
+    #[test]
+    fn the_end_is_there_when_all_are_finished() {
+        let finished = |mark: Mark| Mark { is_finished: true, ..mark };
+        check(&[(0, finished(mark(9, 50, 1))), (1, mark(9, 40, 1))], until(40));
+        check(&[(0, finished(mark(9, 50, 1))), (1, finished(mark(9, 40, 1)))], Reach::End(Some(at(50))));
+        check(&[(0, finished(mark(9, 50, 1))), (1, finished(empty(1)))], Reach::End(Some(at(50))));
+    }
+
+    #[test]
+    fn what_was_seen_before_is_not_new() {
+        let mut sources = Sources::default();
+        let position = |offset, step| Position { offset, step };
+        assert!(sources.is_new(&id(0), position(5, 1)) && sources.is_new(&id(0), position(5, 2)));
+        assert!(!sources.is_new(&id(0), position(5, 2)) && !sources.is_new(&id(0), position(4, 9)));
+        assert!(sources.is_new(&id(1), position(4, 1)), "positions are a source's own");
+        sources.handle_mark(&id(0), mark(8, 1, 1));
+        assert!(!sources.is_new(&id(0), position(8, 0)), "a mark covers what was told before it");
+    }
+
+    #[test]
+    fn posts_are_counted_once_however_often_they_are_told() {
+        let with = |mark: Mark, counts: &[(i64, u64)]| Mark {
+            n_posts: counts.iter().map(|&(bin, n)| (Bin::of_index(bin), n)).collect(),
+            ..mark
+        };
+        let mut sources = Sources::default();
+        sources.handle_mark(&id(0), with(mark(9, 1, 1), &[(1, 5), (2, 1)]));
+        sources.handle_mark(&id(0), with(mark(9, 1, 1), &[(1, 5), (2, 1)]));
+        sources.handle_mark(&id(0), with(mark(20, 2, 2), &[(2, 7)]));
+        sources.handle_mark(&id(1), with(mark(9, 1, 1), &[(1, 3)]));
+        let counts: Vec<(i64, u64)> =
+            sources.n_posts().into_iter().map(|(bin, n)| (bin.index(), n)).collect();
+        assert_eq!(counts, [(1, 8), (2, 7)]);
+    }
+}
