@@ -4,7 +4,8 @@
 //! for another service.
 
 use groundswell_core::{
-    Catalogue, Complaint, EventTime, LanguageTag, Mark, Position, Record, SourceId, Symptoms, Telling,
+    Catalogue, Complaint, ConfigHash, EventTime, LanguageTag, Mark, Position, Record, SourceId, Symptoms,
+    Telling,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,6 +21,17 @@ pub enum RecordError {
     OtherFormat {
         /// The format they have.
         found: u8,
+    },
+    /// They were written under another configuration.
+    #[error(
+        "ingest runs under another configuration, catalogue or lexicon ({found}, here {expected}); all processes of an \
+         installation need the same"
+    )]
+    OtherConfig {
+        /// The hash they carry.
+        found: String,
+        /// The hash in force.
+        expected: String,
     },
     /// They name a service that the catalogue does not have.
     #[error("the catalogue has no service `{0}`: do all processes run with the same catalogue?")]
@@ -41,7 +53,7 @@ struct WireRecord<'a> {
 enum WireTelling<'a> {
     #[serde(borrow)]
     Complaint(WireComplaint<'a>),
-    Mark(Mark),
+    Mark(ConfigHash, Mark),
     Gap {
         from: i64,
         to: i64,
@@ -61,8 +73,9 @@ struct WireComplaint<'a> {
     country: Option<[u8; 2]>,
 }
 
-/// Writes `record` to `out`, which is emptied first.
-pub fn encode(record: &Record, catalogue: &Catalogue, out: &mut Vec<u8>) {
+/// Writes `record` to `out`, which is emptied first. Marks carry the `hash` of the configuration: a reader under another
+/// must not go on.
+pub fn encode(record: &Record, catalogue: &Catalogue, hash: ConfigHash, out: &mut Vec<u8>) {
     let telling = match &record.telling {
         Telling::Complaint { position, complaint } => WireTelling::Complaint(WireComplaint {
             position: *position,
@@ -78,7 +91,7 @@ pub fn encode(record: &Record, catalogue: &Catalogue, out: &mut Vec<u8>) {
             language: complaint.language,
             country: complaint.country,
         }),
-        Telling::Mark(mark) => WireTelling::Mark(mark.clone()),
+        Telling::Mark(mark) => WireTelling::Mark(hash, mark.clone()),
         &Telling::Gap { from, to } => WireTelling::Gap { from, to },
     };
     let wire = WireRecord { topic: &record.source.topic, partition: record.source.partition, telling };
@@ -90,8 +103,8 @@ pub fn encode(record: &Record, catalogue: &Catalogue, out: &mut Vec<u8>) {
 /// Reads a record.
 ///
 /// # Errors
-/// If it is of another format, damaged, or about a service that the catalogue does not have.
-pub fn decode(bytes: &[u8], catalogue: &Catalogue) -> Result<Record, RecordError> {
+/// If it is of another format or configuration, damaged, or about a service that the catalogue does not have.
+pub fn decode(bytes: &[u8], catalogue: &Catalogue, hash: ConfigHash) -> Result<Record, RecordError> {
     let damaged = |reason: &str| RecordError::Damaged(reason.to_owned());
     let (&found, rest) = bytes.split_first().ok_or_else(|| damaged("it is empty"))?;
     if found != FORMAT {
@@ -116,7 +129,10 @@ pub fn decode(bytes: &[u8], catalogue: &Catalogue) -> Result<Record, RecordError
             };
             Telling::Complaint { position: wire.position, complaint }
         }
-        WireTelling::Mark(mark) => Telling::Mark(mark),
+        WireTelling::Mark(found, _) if found != hash => {
+            return Err(RecordError::OtherConfig { found: found.to_string(), expected: hash.to_string() });
+        }
+        WireTelling::Mark(_, mark) => Telling::Mark(mark),
         WireTelling::Gap { from, to } => Telling::Gap { from, to },
     };
     Ok(Record { source: SourceId { topic: wire.topic.into(), partition: wire.partition }, telling })
@@ -124,6 +140,8 @@ pub fn decode(bytes: &[u8], catalogue: &Catalogue) -> Result<Record, RecordError
 
 #[cfg(test)]
 mod tests {
+    use groundswell_core::{Config, Lexicon};
+
     use super::*;
 
     fn record(about: Vec<(groundswell_core::ServiceIndex, Symptoms)>) -> Record {
@@ -141,9 +159,22 @@ mod tests {
         Record { source, telling: Telling::Complaint { position, complaint } }
     }
 
+    fn hash_of(catalogue: &Catalogue) -> ConfigHash {
+        ConfigHash::of(&Config::default(), catalogue, &Lexicon::default())
+    }
+
+    /// Under one hash, whatever the catalogue.
+    fn hash() -> ConfigHash {
+        hash_of(&Catalogue::default())
+    }
+
+    fn decode(bytes: &[u8], catalogue: &Catalogue) -> Result<Record, RecordError> {
+        super::decode(bytes, catalogue, hash())
+    }
+
     fn written(record: &Record, catalogue: &Catalogue) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode(record, catalogue, &mut bytes);
+        encode(record, catalogue, hash(), &mut bytes);
         bytes
     }
 
@@ -158,6 +189,28 @@ mod tests {
         assert_eq!(decode(&bytes, &theirs), Ok(of(&theirs)), "services travel by id");
         let unknown = decode(&bytes, &Catalogue::of_ids(["a"]));
         assert_eq!(unknown, Err(RecordError::UnknownService("b".to_owned())));
+    }
+
+    #[test]
+    fn a_mark_of_another_configuration_is_refused() {
+        let mark = Mark {
+            position: Position::START,
+            n_partitions: 1,
+            first_bin: None,
+            open_from: None,
+            frontier: None,
+            read_at_ms: 0,
+            idle_as_of_ms: None,
+            is_finished: false,
+            n_posts: Vec::new(),
+        };
+        let catalogue = Catalogue::of_ids(["b"]);
+        let source = SourceId { topic: "posts".into(), partition: 0 };
+        let record = Record { source, telling: Telling::Mark(mark) };
+        let bytes = written(&record, &catalogue);
+        assert_eq!(decode(&bytes, &catalogue), Ok(record));
+        let refused = super::decode(&bytes, &catalogue, hash_of(&catalogue));
+        assert!(matches!(refused, Err(RecordError::OtherConfig { .. })), "{refused:?}");
     }
 
     #[test]

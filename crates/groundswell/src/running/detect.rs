@@ -123,13 +123,14 @@ impl Detect {
             outcomes: confluence.outcomes().clone(),
             ..Told::default()
         };
+        let is_changed = !events.is_empty();
         Ok(Task {
             partition,
             confluence,
             outbox,
             next_offset,
             events,
-            is_changed: false,
+            is_changed,
             committed: Instant::now(),
             told,
         })
@@ -194,10 +195,18 @@ impl Member for Detect {
         }
         task.next_offset = message.offset() + 1;
         task.is_changed = true;
-        match records::decode(message.payload().unwrap_or_default(), &self.shared.settings.catalogue) {
+        match records::decode(
+            message.payload().unwrap_or_default(),
+            &self.shared.settings.catalogue,
+            self.shared.hash,
+        ) {
             Ok(record) => task.handle_record(record, &self.shared),
             // Whoever runs with another catalogue or version must not be left out in silence.
-            Err(error @ (RecordError::OtherFormat { .. } | RecordError::UnknownService(_))) => {
+            Err(
+                error @ (RecordError::OtherFormat { .. }
+                | RecordError::OtherConfig { .. }
+                | RecordError::UnknownService(_)),
+            ) => {
                 return Err(
                     anyhow!("{} at offset {}: {error}", self.shared.complaints, message.offset()).into()
                 );

@@ -31,8 +31,8 @@ use crate::failure::{Failure, Outcome};
 const MARK_INTERVAL: Duration = Duration::from_millis(200);
 /// How often positions are committed, and so the most that is read again after a crash.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often an idle partition is looked at.
-const IDLE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often an idle partition is looked at; each time leaves a mark, so less often is less to keep.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the broker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that a broker keeps beside a committed position, less some room (`offset.metadata.max.bytes` is 4096).
@@ -141,8 +141,8 @@ impl Ingest {
         }
         failpoint::pass("ingest.before_commit");
         let mut positions = TopicPartitionList::new();
-        for (&number, partition) in &mut self.partitions {
-            if only.is_some_and(|only| !only.contains(&number)) || !partition.take_uncommitted() {
+        for (&number, partition) in &self.partitions {
+            if only.is_some_and(|only| !only.contains(&number)) || !partition.is_uncommitted() {
                 continue;
             }
             let intake = partition.intake().save(self.shared.hash);
@@ -158,15 +158,27 @@ impl Ingest {
             position.set_metadata(metadata);
             position.set_offset(Offset::Offset(partition.next_offset()))?;
         }
-        if positions.count() > 0
-            && let Err(error) = group.commit(&positions, CommitMode::Sync)
-        {
-            // The place committed before is as good: what follows it is told again under the same positions.
-            tracing::warn!("cannot commit positions: {}", self.shared.connection.redact(&error.to_string()));
+        if positions.count() > 0 {
+            match group.commit(&positions, CommitMode::Sync) {
+                Ok(()) => self.note_committed(&positions),
+                // The place committed before is as good: what follows it is told again under the same positions.
+                Err(error) => {
+                    let error = self.shared.connection.redact(&error.to_string());
+                    tracing::warn!("cannot commit positions: {error}");
+                }
+            }
         }
         failpoint::pass("ingest.after_commit");
         self.report();
         Ok(())
+    }
+
+    fn note_committed(&mut self, positions: &TopicPartitionList) {
+        for position in positions.elements() {
+            if let Some(partition) = self.partitions.get_mut(&position.partition()) {
+                partition.note_committed();
+            }
+        }
     }
 
     fn report(&mut self) {
@@ -212,7 +224,8 @@ impl Ingest {
 
     /// Lets the partitions that are far ahead of the slowest wait.
     fn align(&mut self, group: &Group<Self>) -> Outcome {
-        let busy = self.partitions.values().filter(|partition| !partition.is_idle());
+        let busy =
+            self.partitions.values().filter(|partition| !partition.is_idle() && !partition.is_finished());
         let Some(slowest) = busy.filter_map(Partition::frontier).min() else { return Ok(()) };
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for (&number, partition) in &self.partitions {
@@ -370,7 +383,7 @@ impl Sender<'_> {
         match said {
             Said::Record(record) => {
                 let catalogue = &self.shared.settings.catalogue;
-                records::encode(record, catalogue, bytes);
+                records::encode(record, catalogue, self.shared.hash, bytes);
                 let key = match &record.telling {
                     Telling::Complaint { complaint, .. } => {
                         let first = complaint

@@ -41,7 +41,8 @@ use telemetry::{PartitionLabel, Role, Telemetry};
 
 /// How long a broker may take to answer at the start.
 pub(crate) const PROBE_DEADLINE: Duration = Duration::from_secs(15);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take while the system runs; the end of the program waits for it.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often lag is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked at whether the input is over, with `--until-end`.
@@ -281,7 +282,7 @@ fn highs(
     topic: &str,
     n_partitions: u32,
 ) -> Result<BTreeMap<i32, i64>, rdkafka::error::KafkaError> {
-    let high = |number| Ok((number, consumer.fetch_watermarks(topic, number, REQUEST_TIMEOUT)?.1));
+    let high = |number| Ok((number, consumer.fetch_watermarks(topic, number, WATCH_TIMEOUT)?.1));
     numbers(n_partitions).map(high).collect()
 }
 
@@ -293,7 +294,7 @@ fn committed(
 ) -> Result<BTreeMap<i32, (i64, String)>, rdkafka::error::KafkaError> {
     let mut asked = TopicPartitionList::new();
     asked.add_partition_range(topic, 0, i32::try_from(n_partitions).unwrap_or(i32::MAX) - 1);
-    let found = consumer.committed_offsets(asked, REQUEST_TIMEOUT)?;
+    let found = consumer.committed_offsets(asked, WATCH_TIMEOUT)?;
     let position = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset()
     {
         Offset::Offset(offset) => Some((element.partition(), (offset, element.metadata().to_owned()))),

@@ -91,10 +91,14 @@ impl Partition {
         self.is_finished
     }
 
-    /// Whether there is something to commit, which is then taken to be committed.
-    pub(super) fn take_uncommitted(&mut self) -> bool {
-        let now = Some((self.next_offset, self.step, self.is_finished));
-        std::mem::replace(&mut self.committed, now) != now
+    /// Whether there is something to commit.
+    pub(super) fn is_uncommitted(&self) -> bool {
+        self.committed != Some((self.next_offset, self.step, self.is_finished))
+    }
+
+    /// What there is has been committed.
+    pub(super) fn note_committed(&mut self) {
+        self.committed = Some((self.next_offset, self.step, self.is_finished));
     }
 
     pub(super) fn next_offset(&self) -> i64 {
