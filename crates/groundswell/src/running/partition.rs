@@ -246,3 +246,120 @@ impl Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use groundswell_core::{Catalogue, Config, Lexicon};
+
+    use super::*;
+
+    const START_MS: i64 = 1_700_000_000_000;
+
+    struct World {
+        judge: Judge,
+        judgement: Judgement,
+        outcomes: OutcomeCounts,
+        partition: Partition,
+    }
+
+    impl World {
+        fn new(end: Option<i64>) -> Self {
+            let catalogue = Catalogue::load(true, &[]).expect("the built-in catalogue is sound");
+            let lexicon = Lexicon::load(true, &[]).expect("the built-in lexicon is sound");
+            let config = Config::default();
+            let source = SourceId { topic: "posts".into(), partition: 0 };
+            Self {
+                judge: Judge::new(&catalogue, &lexicon, config.author_key),
+                judgement: Judgement::default(),
+                outcomes: OutcomeCounts::default(),
+                partition: Partition::new(source, 1, Intake::new(&config), 0, end),
+            }
+        }
+
+        /// Reads a message; gives what is said of it.
+        fn read(&mut self, offset: i64, raw: &str) -> Vec<Said> {
+            let mut said = Vec::new();
+            let Self { judge, judgement, outcomes, partition } = self;
+            let post = (offset, raw.as_bytes(), START_MS);
+            partition.handle_post(post, (judge, judgement), outcomes, &mut |one| said.push(one));
+            said
+        }
+
+        /// Complains at a second after the start.
+        fn complain(&mut self, offset: i64, second: i64) -> Vec<Said> {
+            let ms = START_MS + second * 1000;
+            self.read(
+                offset,
+                &format!(
+                    r#"{{"id":"{offset}","created_at":{ms},"author":"a{offset}","text":"spotify is down"}}"#
+                ),
+            )
+        }
+
+        fn idle(&mut self, seconds_later: i64) -> Vec<Said> {
+            let mut said = Vec::new();
+            let Self { outcomes, partition, .. } = self;
+            partition.handle_idle(START_MS + seconds_later * 1000, outcomes, &mut |one| said.push(one));
+            said
+        }
+    }
+
+    /// The positions of complaints, as (offset, step).
+    fn positions(said: &[Said]) -> Vec<(i64, u32)> {
+        let position = |one: &Said| match one {
+            Said::Record(Record { telling: Telling::Complaint { position, .. }, .. }) => {
+                Some((position.offset, position.step))
+            }
+            _ => None,
+        };
+        said.iter().filter_map(position).collect()
+    }
+
+    #[test]
+    fn a_post_that_was_set_aside_has_the_position_of_the_one_that_decided() {
+        let mut world = World::new(None);
+        let said: Vec<Vec<(i64, u32)>> =
+            (0..6).map(|offset| positions(&world.complain(offset, offset))).collect();
+        let first_four: [Vec<(i64, u32)>; 4] = Default::default();
+        assert_eq!(said[..4], first_four, "the first posts wait until there are five");
+        assert_eq!(said[4], [(4, 1), (4, 2), (4, 3), (4, 4), (4, 5)]);
+        assert_eq!(said[5], [(5, 1)]);
+        assert_eq!(positions(&world.complain(3, 3)), [], "what was read is not read again");
+    }
+
+    #[test]
+    fn posts_of_a_quiet_partition_are_taken_after_a_minute_unless_they_are_dated_later() {
+        let mut world = World::new(None);
+        assert_eq!(positions(&world.complain(0, 0)), []);
+        assert_eq!(positions(&world.complain(1, 7200)), []);
+        assert_eq!(positions(&world.idle(59)), [], "others may still speak");
+        assert_eq!(positions(&world.idle(61)), [(1, 1)], "the one that is not dated ahead of the clock");
+        assert_eq!(positions(&world.idle(7300)), [(1, 2)], "and the other when its time has come");
+    }
+
+    #[test]
+    fn the_end_of_the_input_decides_what_waits_and_is_marked() {
+        let mut world = World::new(Some(1));
+        assert_eq!(positions(&world.complain(0, 0)), []);
+        let mut said = Vec::new();
+        world.partition.finish_at_end(&mut world.outcomes, &mut |one| said.push(one));
+        assert_eq!(positions(&said), [(0, 1)]);
+        let Some(Record { telling: Telling::Mark(mark), .. }) = world.partition.mark() else {
+            panic!("a mark is due")
+        };
+        assert!(mark.is_finished && mark.position == Position { offset: 0, step: 1 }, "{mark:?}");
+        assert_eq!(world.partition.mark(), None, "nothing has changed since");
+        assert_eq!(world.complain(1, 1), [], "what comes after the end is left");
+        assert_eq!(world.partition.next_offset(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_its_offset_and_counted() {
+        let mut world = World::new(None);
+        let said = world.read(7, "no JSON");
+        let [Said::Unusable(unusable)] = said.as_slice() else { panic!("{said:?}") };
+        assert_eq!((unusable.offset, unusable.rejection.outcome), (7, Outcome::NotJson));
+        assert_eq!(unusable.raw.as_deref(), Some("no JSON".as_bytes()));
+        assert_eq!(world.outcomes.of(Outcome::NotJson), 1);
+    }
+}
