@@ -1,5 +1,6 @@
 //! Catalogue, lexicon and configuration: as typed, then read, merged and checked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use groundswell_core::{
     Catalogue, Config, ConfigHash, Judge, Lexicon, Pipeline, Problem, SourceText, Stream, restore,
 };
 use serde::Deserialize;
+use toml::de::DeTable;
 
 use crate::failure::{Failure, usage};
 
@@ -65,35 +67,88 @@ pub(crate) struct RawRun {
     pub(crate) metrics: Option<String>,
 }
 
+/// What a configuration file says of Kafka, and where it says it.
+#[derive(Debug, Clone, Default)]
+#[cfg_attr(
+    not(feature = "kafka"),
+    expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
+)]
+pub(crate) struct FileSection {
+    /// The file, as the user named it.
+    name: String,
+    /// What relative paths in it are relative to.
+    pub(crate) folder: PathBuf,
+    pub(crate) run: RawRun,
+    pub(crate) kafka: toml::Table,
+    /// The line of each key, by its whole dotted name.
+    lines: BTreeMap<String, usize>,
+}
+
+#[cfg(feature = "kafka")]
+impl FileSection {
+    /// The same, read from a file for a command that needs nothing else of it.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let read = read_config(path).map_err(|problem| usage(anyhow!("{problem}")))?;
+        Ok(read.1)
+    }
+
+    /// Where `key` stands: `prod.toml:7: `run.prefix``.
+    pub(crate) fn place(&self, key: &str) -> String {
+        match self.lines.get(key) {
+            Some(line) => format!("{}:{line}: `{key}`", self.name),
+            None => format!("{}: `{key}`", self.name),
+        }
+    }
+}
+
 /// Begins the names of the environment variables that override the file: `GROUNDSWELL_ALLOWED_LATENESS_S=20`.
 pub(crate) const VARIABLE_PREFIX: &str = "GROUNDSWELL_";
 
-/// A value in the environment, if it is set and not empty.
-pub(crate) fn variable(key: &str) -> Option<String> {
-    let name = format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase().replace('.', "_"));
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// The name of the variable for a key.
+pub(crate) fn variable_name(key: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
-/// The keys that the environment overrides, with their values, as TOML.
-fn overrides() -> String {
-    let keys = [
-        "false_alarms_per_service_year",
-        "started_false_alarms_per_service_year",
-        "allowed_lateness_s",
-        "ahead_s_max",
-        "author_window_s",
-        "copies_max",
-        "cooldown_s",
-        "update_interval_s",
-        "outage_hours_max",
-        "author_key_file",
-    ];
-    let line = |key: &&str| {
-        let value = variable(key)?;
-        let value = if *key == "author_key_file" { toml::Value::from(value).to_string() } else { value };
-        Some(format!("{key} = {value}\n"))
-    };
-    keys.iter().filter_map(line).collect()
+/// A value in the environment, if it is set and not empty.
+pub(crate) fn variable(key: &str) -> Option<String> {
+    std::env::var(variable_name(key)).ok().filter(|value| !value.is_empty())
+}
+
+/// The keys that the environment can override.
+const KEYS: [&str; 10] = [
+    "false_alarms_per_service_year",
+    "started_false_alarms_per_service_year",
+    "allowed_lateness_s",
+    "ahead_s_max",
+    "author_window_s",
+    "copies_max",
+    "cooldown_s",
+    "update_interval_s",
+    "outage_hours_max",
+    "author_key_file",
+];
+
+/// What the environment overrides.
+fn overrides() -> Result<RawConfig, Problem> {
+    let mut all = toml::Table::new();
+    for key in KEYS {
+        let Some(value) = variable(key) else { continue };
+        let value = match value.parse() {
+            Ok(number) if key != "author_key_file" => number,
+            _ => toml::Value::from(value),
+        };
+        let only = toml::Table::from_iter([(key.to_owned(), value)]);
+        let read: Result<RawConfig, _> = only.clone().try_into();
+        read.map_err(|error| in_environment(key, error.message()))?;
+        all.extend(only);
+    }
+    Ok(all.try_into().expect("each of them was read before"))
+}
+
+/// A problem with the variable of a key.
+fn in_environment(key: &str, reason: &str) -> Problem {
+    let reason = reason.trim().replace('\n', ", ");
+    Problem { file: format!("the environment ({})", variable_name(key)), line: None, reason }
 }
 
 /// The same, resolved: everything is read, merged and valid.
@@ -106,12 +161,7 @@ pub(crate) struct Settings {
         not(feature = "kafka"),
         expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
     )]
-    pub(crate) run: RawRun,
-    #[cfg_attr(
-        not(feature = "kafka"),
-        expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
-    )]
-    pub(crate) kafka: toml::Table,
+    pub(crate) section: FileSection,
 }
 
 impl SettingsArgs {
@@ -128,8 +178,8 @@ impl SettingsArgs {
         let config =
             sound(read_config(self.config.as_deref()).map_err(|problem| vec![problem]), &mut problems);
         match (catalogue, lexicon, config) {
-            (Some(catalogue), Some(lexicon), Some((config, run, kafka))) => {
-                Ok(Settings { config, catalogue, lexicon, run, kafka })
+            (Some(catalogue), Some(lexicon), Some((config, section))) => {
+                Ok(Settings { config, catalogue, lexicon, section })
             }
             _ => Err(usage(anyhow!("{}", list(&problems)))),
         }
@@ -160,45 +210,68 @@ fn read(path: &Path) -> Result<SourceText, Failure> {
 }
 
 /// Reads the file, if there is one, and what the environment overrides.
-fn read_config(path: Option<&Path>) -> Result<(Config, RawRun, toml::Table), Problem> {
-    let file = path.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
-    let problem = |line, reason| Problem { file: file.clone(), line, reason };
+fn read_config(path: Option<&Path>) -> Result<(Config, FileSection), Problem> {
+    let name = path.map_or_else(|| "the defaults".to_owned(), |path| path.display().to_string());
+    let problem = |line, reason| Problem { file: name.clone(), line, reason };
     let text = match path {
         Some(path) => {
             fs::read_to_string(path).map_err(|error| problem(None, format!("cannot be read: {error}")))?
         }
         None => String::new(),
     };
-    let source = SourceText::new(file.clone(), text);
+    let source = SourceText::new(name.clone(), text);
     let raw: RawConfig = toml::from_str(&source.text).map_err(|error| source.toml_problem(&error))?;
-    let environment = SourceText::new(format!("the environment ({VARIABLE_PREFIX}…)"), overrides());
-    let over: RawConfig =
-        toml::from_str(&environment.text).map_err(|error| environment.toml_problem(&error))?;
-    let (run, kafka) = (raw.run.clone().unwrap_or_default(), raw.kafka.clone().unwrap_or_default());
-    let config = resolve(&over, raw, path.and_then(Path::parent)).map_err(|reason| problem(None, reason))?;
-    config.validate().map_err(|error| {
-        if over_names(&environment.text, error.key) {
-            return Problem { file: environment.name.clone(), line: None, reason: error.to_string() };
-        }
-        let line =
-            source.text.lines().position(|line| line.trim_start().starts_with(error.key)).map(|n| n + 1);
-        problem(line, error.to_string())
-    })?;
-    Ok((config, run, kafka))
+    let over = overrides()?;
+    let folder = path.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let section = FileSection {
+        name: name.clone(),
+        folder,
+        run: raw.run.clone().unwrap_or_default(),
+        kafka: raw.kafka.clone().unwrap_or_default(),
+        lines: lines_of_keys(&source.text),
+    };
+    let wrong = |Wrong { key, reason }: Wrong| match variable(key) {
+        Some(_) => in_environment(key, &reason),
+        None => problem(section.lines.get(key).copied(), reason),
+    };
+    let config = resolve(&over, raw, &section.folder).map_err(wrong)?;
+    config.validate().map_err(|error| wrong(Wrong { key: error.key, reason: error.to_string() }))?;
+    Ok((config, section))
 }
 
-fn over_names(environment: &str, key: &str) -> bool {
-    environment.lines().any(|line| line.split(" = ").next() == Some(key))
+/// The line of each key of a TOML file, by its whole dotted name.
+fn lines_of_keys(text: &str) -> BTreeMap<String, usize> {
+    fn collect(prefix: &str, table: &DeTable<'_>, text: &str, lines: &mut BTreeMap<String, usize>) {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            let line = 1 + text.bytes().take(key.span().start).filter(|&byte| byte == b'\n').count();
+            if let Some(table) = value.get_ref().as_table() {
+                collect(&format!("{name}."), table, text, lines);
+            }
+            lines.insert(name, line);
+        }
+    }
+    let mut lines = BTreeMap::new();
+    if let Ok(table) = DeTable::parse(text) {
+        collect("", table.get_ref(), text, &mut lines);
+    }
+    lines
+}
+
+/// A value that cannot be used.
+struct Wrong {
+    key: &'static str,
+    reason: String,
 }
 
 /// `over` wins over `raw`.
-fn resolve(over: &RawConfig, raw: RawConfig, folder: Option<&Path>) -> Result<Config, String> {
+fn resolve(over: &RawConfig, raw: RawConfig, folder: &Path) -> Result<Config, Wrong> {
     let defaults = Config::default();
     let suspected = over.false_alarms_per_service_year.or(raw.false_alarms_per_service_year);
     let author_key = match (&over.author_key_file, &raw.author_key_file) {
         (None, None) => defaults.author_key,
         (Some(file), _) => read_key(file)?,
-        (None, Some(file)) => read_key(&folder.unwrap_or(Path::new("")).join(file))?,
+        (None, Some(file)) => read_key(&folder.join(file))?,
     };
     let lateness = over.allowed_lateness_s.or(raw.allowed_lateness_s);
     let author_window = over.author_window_s.or(raw.author_window_s);
@@ -225,30 +298,34 @@ fn resolve(over: &RawConfig, raw: RawConfig, folder: Option<&Path>) -> Result<Co
     })
 }
 
-fn ms(key: &str, seconds: Option<f64>, default: u32) -> Result<u32, String> {
+fn ms(key: &'static str, seconds: Option<f64>, default: u32) -> Result<u32, Wrong> {
     let Some(seconds) = seconds else { return Ok(default) };
     if !(0.0..=4e6).contains(&seconds) {
-        return Err(format!("`{key}` is {seconds}; it must be a number of seconds, 0 or more"));
+        let reason = format!("`{key}` is {seconds}; it must be a number of seconds, 0 to 4 million");
+        return Err(Wrong { key, reason });
     }
     Ok((seconds * 1000.0).round() as u32)
 }
 
 /// Reads the key of the author hash: 32 hexadecimal digits. The key itself never gets into a message.
-fn read_key(path: &Path) -> Result<[u8; 16], String> {
-    let wrong = || format!("`author_key_file` {}: it must hold 32 hexadecimal digits", path.display());
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("`author_key_file` {} cannot be read: {error}", path.display()))?;
+fn read_key(path: &Path) -> Result<[u8; 16], Wrong> {
+    let wrong = |reason: String| Wrong {
+        key: "author_key_file",
+        reason: format!("`author_key_file` {}{reason}", path.display()),
+    };
+    let malformed = || wrong(": it must hold 32 hexadecimal digits".to_owned());
+    let text = fs::read_to_string(path).map_err(|error| wrong(format!(" cannot be read: {error}")))?;
     let digits: Vec<u8> = text
         .trim()
         .chars()
         .map(|c| c.to_digit(16).map(|digit| digit as u8))
         .collect::<Option<_>>()
-        .ok_or_else(wrong)?;
+        .ok_or_else(malformed)?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]).collect();
     if digits.len() != 32 {
-        return Err(wrong());
+        return Err(malformed());
     }
-    bytes.try_into().map_err(|_| wrong())
+    bytes.try_into().map_err(|_| malformed())
 }
 
 impl Settings {

@@ -4,6 +4,8 @@ use std::io::{Write, stdout};
 
 use groundswell_core::unreachable_entries;
 
+#[cfg(feature = "kafka")]
+use crate::connecting;
 use crate::failure::{Outcome, usage};
 use crate::settings::SettingsArgs;
 
@@ -14,8 +16,8 @@ Examples:
   groundswell check --lexicon sv.toml --config prod.toml
 
 Every problem is reported with its file and line: unknown keys, bad ids, names and phrases that no text can match,
-handles that two services claim, dependencies that do not exist, settings outside their range. Exit code 2 if there
-is any.";
+handles that two services claim, dependencies that do not exist, settings outside their range, settings that the Kafka
+library does not know, secrets in the file. Nothing is connected to. Exit code 2 if there is any.";
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,8 @@ pub(crate) struct Args {
 /// Checks everything and says how much there is.
 pub(crate) fn run(args: Args) -> Outcome {
     let settings = args.settings.load()?;
+    #[cfg(feature = "kafka")]
+    connecting::check(&settings.section)?;
     let judge = settings.judge();
     let unreachable = unreachable_entries(&judge, &settings.catalogue, &settings.lexicon);
     if !unreachable.is_empty() {

@@ -35,11 +35,14 @@ Examples:
   groundswell replay posts.jsonl --counts table.csv      the per-minute table behind every decision
   groundswell replay day1.jsonl --snapshot-out s.bin     stop here, keep the state ...
   groundswell replay day2.jsonl --snapshot-in s.bin      ... and go on from it
-  groundswell replay posts.jsonl --to kafka --bootstrap kafka:9092 --speed 60x    publish them to a topic
-  groundswell replay --from kafka --bootstrap kafka:9092                          what is on the topic now
+  groundswell replay posts.jsonl --to kafka --bootstrap kafka:9092 --speed 60x
+                                                         publish them to the topic `posts`
+  groundswell replay --from kafka --bootstrap kafka:9092
+                                                         what is on the topic `posts` now
 
-A post is a JSON object a line: id, created_at (RFC 3339 or epoch milliseconds), text, and optionally author, lang,
-country, is_repost, service. Files may be gzip or zstd. What cannot be used is counted by reason, never fatal.";
+A post is a JSON object a line: id, created_at (RFC 3339 or epoch milliseconds), text, and \
+optionally author, lang, country, is_repost, service. Files may be gzip or zstd. What cannot be \
+used is counted by reason, never fatal.";
 
 /// Options of `replay`.
 #[derive(Debug, clap::Args)]
@@ -50,10 +53,12 @@ pub(crate) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Use posts from this time on (RFC 3339). Or `kafka`: read the posts topic as it is now, and commit nothing.
+    /// Use posts from this time on (RFC 3339). Or `kafka`: instead of files, read what is on the posts topic now; nothing
+    /// is committed, so a `run` beside it is not disturbed.
     #[arg(long, value_name = "TIME|kafka", value_parser = parse_end)]
     from: Vec<End>,
-    /// Use posts before this time (RFC 3339). Or `kafka`: publish the posts to the posts topic as they are, instead.
+    /// Use posts before this time (RFC 3339). Or `kafka`: instead of looking for outages, publish the lines of the files
+    /// to the posts topic as they are.
     #[arg(long, value_name = "TIME|kafka", value_parser = parse_end)]
     to: Vec<End>,
     #[cfg(feature = "kafka")]
@@ -136,6 +141,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let settings = args.settings.load()?;
     check_inputs(&args.files, from_kafka, to_kafka)?;
     if to_kafka {
+        refuse_results(&args, from.or(to).is_some())?;
         return publish(&args, &settings);
     }
     let pipeline = match &args.snapshot_in {
@@ -191,22 +197,39 @@ fn check_inputs(files: &[PathBuf], from_kafka: bool, to_kafka: bool) -> Result<(
     }
 }
 
+/// What is published is not looked at, so there are no results to write.
+fn refuse_results(args: &Args, has_range: bool) -> Result<(), Failure> {
+    let options = [
+        ("a time", has_range),
+        ("--events", args.events.is_some()),
+        ("--dead-letters", args.dead_letters.is_some()),
+        ("--counts", args.counts.is_some()),
+        ("--snapshot-in", args.snapshot_in.is_some()),
+        ("--snapshot-out", args.snapshot_out.is_some()),
+    ];
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => {
+            Err(usage(anyhow!("--to kafka publishes the posts as they are: {option} does not go with it")))
+        }
+        None => Ok(()),
+    }
+}
+
 #[cfg(feature = "kafka")]
 fn open_topic(args: &Args, settings: &Settings, stop: &StopFlag) -> Result<Merge, Failure> {
-    let (connection, names) = args.kafka.resolve(&settings.run, &settings.kafka)?;
-    connection.probe(crate::running::PROBE_DEADLINE)?;
+    let (connection, names) = args.kafka.resolve(&settings.section)?;
+    connection.probe(stop)?;
     Ok(Merge::new(groundswell_io::kafka::lines::open_topic(&connection, &names.posts, stop)?))
 }
 
 #[cfg(feature = "kafka")]
 fn publish(args: &Args, settings: &Settings) -> Outcome {
-    let (connection, names) = args.kafka.resolve(&settings.run, &settings.kafka)?;
+    let (connection, names) = args.kafka.resolve(&settings.section)?;
     let stop = interrupt::stop_flag()?;
     let mut merge = replaying::open(&args.files, &stop)?;
-    connection.probe(crate::running::PROBE_DEADLINE)?;
+    connection.probe(&stop)?;
     let mut pace = Pace::new(args.speed);
-    let published = crate::publishing::publish(&connection, &names.posts, &mut merge, &mut pace, &stop)?;
-    Ok(published.print(&names.posts)?)
+    crate::publishing::publish(&connection, &names.posts, &mut merge, &mut pace, &stop)
 }
 
 #[cfg(not(feature = "kafka"))]

@@ -2,78 +2,76 @@
 
 use std::net::SocketAddr;
 
-use anyhow::anyhow;
 use clap::ValueEnum;
 
-use crate::connecting::KafkaArgs;
-use crate::failure::{Outcome, usage};
+use crate::connecting::{self, KafkaArgs};
+use crate::failure::Outcome;
 use crate::interrupt;
 use crate::logging::LogArgs;
 use crate::running::{self, Plan};
-use crate::settings::{SettingsArgs, variable};
+use crate::settings::SettingsArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  groundswell topics create --bootstrap kafka:9092       once, before the first run
-  groundswell run --bootstrap kafka:9092                 posts from topic `posts`, alerts on `groundswell.alerts`
-  groundswell run --bootstrap kafka:9092 --role ingest   one half; start as many processes of either as you like
-  groundswell run --bootstrap kafka:9092 --until-end     what is there now, then stop: back-fills and tests
-  groundswell tail --bootstrap kafka:9092                see the alerts
+  groundswell topics create --bootstrap kafka:9092   once, before the first run
+  groundswell run --bootstrap kafka:9092             posts from `posts`, alerts on `groundswell.alerts`
+  groundswell tail --bootstrap kafka:9092            see the alerts
+  groundswell run --bootstrap kafka:9092 --metrics 127.0.0.1:9464
+                                                     with /metrics, for Prometheus
+  groundswell run --bootstrap kafka:9092 --role ingest
+                                                     one half alone
+  groundswell run --bootstrap kafka:9092 --until-end
+                                                     what is there now, then end: for back-fills
 
-Processes share the work as members of two consumer groups, PREFIX-ingest and PREFIX-detect. Kill and restart them as
-you like: the alerts are those of a plain `replay` of the same posts.
+Start as many processes as you like: they share the posts by partition. The alerts are made by one \
+of them, and another goes on when it ends. Kill and restart them at any time: the alerts are those \
+of `replay` of the same posts.
 
-Any setting of librdkafka goes into [kafka] of the configuration file, or into GROUNDSWELL_KAFKA_…: security.protocol is
-GROUNDSWELL_KAFKA_SECURITY_PROTOCOL. Passwords belong into the environment, or into a file named by KEY.file.";
+Any setting of librdkafka goes into [kafka] of the file given by --config, or into a variable: \
+security.protocol is GROUNDSWELL_KAFKA_SECURITY_PROTOCOL. Passwords belong into the environment, or \
+into a file of their own, which sasl.password.file or GROUNDSWELL_KAFKA_SASL_PASSWORD_FILE names. \
+An option wins over the environment, and the environment over the file. \
+`groundswell check --config FILE` looks at all of it without connecting to anything.
+
+Exit codes: 0 told to end (Ctrl-C, SIGTERM) or at the end of the input; 1 it could not go on; 2 \
+options or configuration.";
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    kafka: KafkaArgs,
-    #[command(flatten)]
-    settings: SettingsArgs,
     /// Which half to run.
     #[arg(long, value_enum, default_value_t = Role::Both)]
     role: Role,
-    /// Process what the topics hold at the start, close every minute as the end of a file does, commit, and exit.
+    /// Take what is on the posts topic at the start, close every minute as at the end of a file, and end.
     #[arg(long)]
     until_end: bool,
-    /// Serve /metrics, /healthz and /readyz on this address.
+    /// Serve /metrics, /healthz and /readyz on this address [env: GROUNDSWELL_METRICS].
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    kafka: KafkaArgs,
     #[command(flatten)]
     log: LogArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Role {
-    /// Posts to complaints.
+    /// Find the complaints among the posts. Each process takes some partitions.
     Ingest,
-    /// Complaints to alerts.
+    /// Find the outages among the complaints. One process does, others stand by.
     Detect,
-    /// Both, a thread each.
+    /// Both.
     Both,
 }
 
 /// Runs until it is told to stop.
 pub(crate) fn run(args: Args) -> Outcome {
     let settings = args.settings.load()?;
-    let (connection, names) = args.kafka.resolve(&settings.run, &settings.kafka)?;
-    let metrics = match args.metrics {
-        Some(address) => Some(address),
-        None => match variable("metrics").or_else(|| settings.run.metrics.clone()) {
-            None => None,
-            Some(text) => {
-                let address = text.parse();
-                Some(
-                    address
-                        .map_err(|_| usage(anyhow!("`metrics` is `{text}`; write it like 127.0.0.1:9464")))?,
-                )
-            }
-        },
-    };
+    let (connection, names) = args.kafka.resolve(&settings.section)?;
+    let metrics = connecting::metrics_address(args.metrics, &settings.section)?;
     args.log.start()?;
     running::run(Plan {
         settings,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use groundswell_core::{ConfigHash, RestoreError};
 use groundswell_io::kafka::connection::{Connection, ConnectionContext};
-use groundswell_io::kafka::topics::{TopicNames, n_partitions};
+use groundswell_io::kafka::topics::{self, TopicNames};
 use groundswell_io::lines::StopFlag;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -39,8 +39,6 @@ use ingest::Ingest;
 use outbox::Outbox;
 use telemetry::{PartitionLabel, Role, Telemetry};
 
-/// How long a broker may take to answer at the start.
-pub(crate) const PROBE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long it may take while the system runs; the end of the program waits for it.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often lag is looked at.
@@ -75,11 +73,8 @@ struct Shared {
 /// Runs until the end of the input, a signal, or a failure.
 pub(crate) fn run(plan: Plan) -> Outcome {
     let Plan { settings, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } = plan;
-    connection.probe(PROBE_DEADLINE)?;
-    let n_posts_partitions = n_partitions(&connection, &names.posts)?;
-    for topic in [names.complaints(), names.alerts(), names.state(), names.dead_letter()] {
-        n_partitions(&connection, &topic)?;
-    }
+    connection.probe(&stop)?;
+    let n_posts_partitions = topics::check(&connection, &names)?;
     let hash = settings.hash();
     let telemetry = Telemetry::new(hash.to_string());
     let complaints = names.complaints();

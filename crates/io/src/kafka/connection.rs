@@ -15,15 +15,26 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 
+use crate::lines::StopFlag;
+
 /// What stands for a secret in messages.
 const REDACTED: &str = "[redacted]";
+/// How long [`Connection::probe`] waits for each thing in turn: short enough for Ctrl-C, and four of them are enough for
+/// a broker at the other end of the world.
+const PROBE_STEP: Duration = Duration::from_millis(100);
 /// A value shorter than this is not looked for in messages: it would be found inside ordinary words.
 const SECRET_CHARS_MIN: usize = 4;
 
+/// How long a broker may take to answer at the start, if nothing else is said. A cluster that starts together with us,
+/// or a controller that is being replaced, takes some seconds; whoever mistyped an address need not wait for longer.
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(15);
+
 /// Whether the value of a setting is a secret, by its name.
 pub fn is_secret(key: &str) -> bool {
-    let secret = ["password", "secret", "token", "sasl.jaas", "key.pem", "oauthbearer.config", "keytab"];
-    secret.iter().any(|part| key.contains(part)) && !key.ends_with(".location") && !key.ends_with(".url")
+    let parts =
+        ["password", "passphrase", "secret", "token", "sasl.jaas", "key.pem", "oauthbearer.config", "keytab"];
+    let names_a_place = [".location", ".url", ".file"];
+    parts.iter().any(|part| key.contains(part)) && !names_a_place.iter().any(|end| key.ends_with(end))
 }
 
 /// Where Kafka is and how to talk to it.
@@ -32,6 +43,7 @@ pub struct Connection {
     settings: BTreeMap<String, String>,
     secrets: Arc<Vec<String>>,
     troubles: Troubles,
+    probe_deadline: Duration,
 }
 
 /// Prints the settings' names alone.
@@ -45,10 +57,31 @@ impl fmt::Debug for Connection {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConnectionError {
     /// The library does not take the settings.
-    #[error("the settings of the connection are not usable: {0}")]
-    Settings(String),
-    /// No broker answered.
-    #[error("no answer from Kafka at {bootstrap} within {seconds} s{}", said(.troubles))]
+    #[error("the settings of the connection are not usable: {reason}")]
+    Settings {
+        /// The setting that it does not take, where it says which.
+        key: Option<String>,
+        /// What it says.
+        reason: String,
+    },
+    /// The program was to end before a broker answered.
+    #[error("interrupted before Kafka at {bootstrap} answered{}", said(.troubles))]
+    Interrupted {
+        /// The addresses that were tried.
+        bootstrap: String,
+        /// What the library said meanwhile.
+        troubles: Vec<String>,
+    },
+    /// A topic is there, but not as it must be.
+    #[error("topic {topic} {reason}")]
+    Unsuitable {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it, and why that matters.
+        reason: String,
+    },
+    /// No broker answered, or none let us in.
+    #[error("no connection to Kafka at {bootstrap} within {seconds} s{}", said(.troubles))]
     NoBroker {
         /// The addresses that were tried.
         bootstrap: String,
@@ -81,9 +114,18 @@ impl Connection {
         all.extend(settings.clone());
         let is_looked_for =
             |(key, value): &(&String, &String)| is_secret(key) && value.len() >= SECRET_CHARS_MIN;
-        let secrets: Vec<String> = all.iter().filter(is_looked_for).map(|(_, value)| value.clone()).collect();
+        let mut secrets: Vec<String> =
+            all.iter().filter(is_looked_for).map(|(_, value)| value.clone()).collect();
+        // One may begin with another: what is left of the longer one would then be told.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let secrets = Arc::new(secrets);
-        Self { settings: all, troubles: Troubles::new(Arc::clone(&secrets)), secrets }
+        let troubles = Troubles::new(Arc::clone(&secrets));
+        Self { settings: all, troubles, secrets, probe_deadline: PROBE_DEADLINE }
+    }
+
+    /// The same, with another time for [`Connection::probe`].
+    pub fn with_probe_deadline(self, probe_deadline: Duration) -> Self {
+        Self { probe_deadline, ..self }
     }
 
     /// The addresses.
@@ -110,8 +152,32 @@ impl Connection {
         for (key, value) in own {
             config.set(*key, *value);
         }
-        config.set_log_level(RDKafkaLogLevel::Notice);
+        // Whoever asks the library for its debugging output (`debug = "all"`) wants to see it.
+        let is_debugged = self.settings.contains_key("debug");
+        config.set_log_level(if is_debugged { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Notice });
         config
+    }
+
+    /// Checks that the library takes the settings, without connecting to anything.
+    ///
+    /// # Errors
+    /// What it has against each setting, or else against all of them together.
+    pub fn check_settings(&self) -> Result<(), Vec<ConnectionError>> {
+        let check_one = |(key, value): (&String, &String)| {
+            let mut only = ClientConfig::new();
+            only.set(key, value);
+            only.create_native_config().map(drop).map_err(|error| self.refused(&error)).err()
+        };
+        let errors: Vec<ConnectionError> = self.settings.iter().filter_map(check_one).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut nowhere = self.clone();
+        nowhere.settings.remove("bootstrap.servers");
+        let client: Result<BaseConsumer<ConnectionContext>, _> = nowhere.create(&[], nowhere.context());
+        client.map(drop).map_err(|error| vec![error])?;
+        self.troubles.forget();
+        Ok(())
     }
 
     /// Makes a client.
@@ -123,14 +189,25 @@ impl Connection {
         C: ClientContext,
         T: FromClientConfigAndContext<C>,
     {
-        self.client_config(own).create_with_context(context).map_err(|error| {
-            let mut reason = self.redact(&error.to_string());
-            if cfg!(not(feature = "tls")) && self.wants_tls() {
-                reason
-                    .push_str("; this program was built without TLS and SASL: build it with --features tls");
-            }
-            ConnectionError::Settings(reason)
-        })
+        self.client_config(own).create_with_context(context).map_err(|error| self.refused(&error))
+    }
+
+    /// Why the library does not take the settings.
+    fn refused(&self, error: &KafkaError) -> ConnectionError {
+        let (key, text) = match error {
+            KafkaError::ClientConfig(_, text, key, _) => (Some(key.clone()), text.clone()),
+            KafkaError::ClientCreation(text) => (None, text.clone()),
+            other => (None, other.to_string()),
+        };
+        let mut reason = self.redact(text.trim());
+        let lacks_ssl =
+            ["not available at build time", "No provider for SASL"].iter().any(|said| text.contains(said));
+        if text.contains("libcurl") {
+            reason.push_str("; this program cannot fetch OAuth tokens");
+        } else if cfg!(not(feature = "tls")) && lacks_ssl {
+            reason.push_str("; this program was built without TLS and SASL: build it with --features tls");
+        }
+        ConnectionError::Settings { key, reason }
     }
 
     /// Wraps the failure of a request.
@@ -139,26 +216,27 @@ impl Connection {
         ConnectionError::Request { what: what.into(), reason, troubles: self.troubles.latest() }
     }
 
-    /// Waits until a broker answers.
+    /// Waits until a broker answers, or until `stop` is raised.
     ///
     /// # Errors
-    /// If none does within `deadline`, with what the library said about why.
-    pub fn probe(&self, deadline: Duration) -> Result<(), ConnectionError> {
+    /// If none does in time, with what the library said about why.
+    pub fn probe(&self, stop: &StopFlag) -> Result<(), ConnectionError> {
         let start = Instant::now();
         let consumer: BaseConsumer<ConnectionContext> = self.create(&[], self.context())?;
         loop {
             // Serves the library's errors, which say why a connection fails.
-            drop(consumer.poll(Duration::from_millis(50)));
-            if consumer.fetch_metadata(Some("__groundswell_probe"), Duration::from_millis(1000)).is_ok() {
+            drop(consumer.poll(PROBE_STEP));
+            if consumer.fetch_metadata(Some("__groundswell_probe"), PROBE_STEP * 4).is_ok() {
                 self.troubles.forget();
                 return Ok(());
             }
-            if start.elapsed() >= deadline {
-                return Err(ConnectionError::NoBroker {
-                    bootstrap: self.bootstrap().to_owned(),
-                    seconds: deadline.as_secs(),
-                    troubles: self.troubles.latest(),
-                });
+            let (bootstrap, troubles) = (self.bootstrap().to_owned(), self.troubles.latest());
+            if stop.is_raised() {
+                return Err(ConnectionError::Interrupted { bootstrap, troubles });
+            }
+            if start.elapsed() >= self.probe_deadline {
+                let seconds = self.probe_deadline.as_secs();
+                return Err(ConnectionError::NoBroker { bootstrap, seconds, troubles });
             }
         }
     }
@@ -166,12 +244,6 @@ impl Connection {
     /// A context for clients that need no callbacks of their own.
     pub fn context(&self) -> ConnectionContext {
         ConnectionContext { troubles: self.troubles.clone() }
-    }
-
-    fn wants_tls(&self) -> bool {
-        let protocol = self.settings.get("security.protocol").map(|protocol| protocol.to_ascii_lowercase());
-        protocol.is_some_and(|protocol| protocol != "plaintext")
-            || self.settings.keys().any(|key| key.starts_with("ssl.") || key.starts_with("sasl."))
     }
 }
 
@@ -208,6 +280,11 @@ pub(super) fn describe(code: RDKafkaErrorCode) -> String {
             "there is no such topic".to_owned()
         }
         RDKafkaErrorCode::MessageSizeTooLarge => "a message is larger than the topic allows".to_owned(),
+        RDKafkaErrorCode::InvalidReplicationFactor => {
+            "there are fewer brokers than copies asked for".to_owned()
+        }
+        RDKafkaErrorCode::InvalidConfig => "the broker does not take a setting of the topic".to_owned(),
+        RDKafkaErrorCode::PolicyViolation => "a policy of the cluster forbids it".to_owned(),
         other => other.to_string(),
     }
 }
@@ -220,6 +297,7 @@ fn redact(text: &str, secrets: &[String]) -> String {
 #[derive(Debug, Clone)]
 pub struct Troubles {
     said: Arc<Mutex<Vec<String>>>,
+    counts: Arc<Mutex<BTreeMap<String, u64>>>,
     secrets: Secrets,
 }
 
@@ -238,35 +316,72 @@ impl Troubles {
     const KEPT: usize = 4;
 
     fn new(secrets: Arc<Vec<String>>) -> Self {
-        Self { said: Arc::default(), secrets: Secrets(secrets) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+        let counts = REPORTED_CODES.iter().map(|&code| (code_name(code), 0)).collect();
+        Self { said: Arc::default(), counts: Arc::new(Mutex::new(counts)), secrets: Secrets(secrets) }
     }
 
     /// Keeps one; gives it without secrets.
     pub fn note(&self, text: &str) -> String {
         let text = redact(text, &self.secrets.0);
-        let mut said = self.lock();
-        if said.last() != Some(&text) {
-            said.push(text.clone());
-            if said.len() > Self::KEPT {
-                said.remove(0);
-            }
+        let mut said = lock(&self.said);
+        // Several brokers complain in turn: each thing is kept once, where it was last said.
+        said.retain(|earlier| *earlier != text);
+        said.push(text.clone());
+        if said.len() > Self::KEPT {
+            said.remove(0);
         }
         text
     }
 
-    /// The latest, newest last.
-    pub fn latest(&self) -> Vec<String> {
-        self.lock().clone()
+    /// Counts an error under its code.
+    pub fn count(&self, code: RDKafkaErrorCode) {
+        *lock(&self.counts).entry(code_name(code)).or_default() += 1;
     }
 
-    /// Forgets them: things go well again.
-    pub fn forget(&self) {
-        self.lock().clear();
+    /// How many errors there were of each code, all clients together. Codes that are to be expected are there from the
+    /// start, with 0. [`Troubles::forget`] leaves them.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        lock(&self.counts).clone()
     }
+
+    /// The latest, newest last.
+    pub fn latest(&self) -> Vec<String> {
+        lock(&self.said).clone()
+    }
+
+    /// Forgets what was said: things go well again.
+    pub fn forget(&self) {
+        lock(&self.said).clear();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The errors that the library reports of its own accord when a connection fails.
+const REPORTED_CODES: [RDKafkaErrorCode; 7] = [
+    RDKafkaErrorCode::AllBrokersDown,
+    RDKafkaErrorCode::Authentication,
+    RDKafkaErrorCode::BrokerTransportFailure,
+    RDKafkaErrorCode::Fatal,
+    RDKafkaErrorCode::OperationTimedOut,
+    RDKafkaErrorCode::Resolve,
+    RDKafkaErrorCode::SSL,
+];
+
+/// The name of a code as a metric's label: `broker_transport_failure`.
+fn code_name(code: RDKafkaErrorCode) -> String {
+    let mut name = String::new();
+    let mut is_in_word = false;
+    for c in format!("{code:?}").chars() {
+        if c.is_ascii_uppercase() && is_in_word {
+            name.push('_');
+        }
+        is_in_word = c.is_ascii_lowercase() || c.is_ascii_digit();
+        name.push(c.to_ascii_lowercase());
+    }
+    name
 }
 
 /// A client's context that keeps troubles and does nothing else.
@@ -308,9 +423,13 @@ pub fn note_log(troubles: &Troubles, level: RDKafkaLogLevel, facility: &str, mes
     }
 }
 
-/// Keeps and logs an error that the library reports: the only place where the cause of a failed login shows.
+/// Keeps, counts and logs an error that the library reports: the only place where the cause of a failed login shows.
 pub fn note_error(troubles: &Troubles, error: &KafkaError, reason: &str) {
-    match error.rdkafka_error_code() {
+    let code = error.rdkafka_error_code();
+    if let Some(code) = code.filter(|code| *code != RDKafkaErrorCode::PartitionEOF) {
+        troubles.count(code);
+    }
+    match code {
         // Not an error at all, and a consequence of errors that were told before.
         Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) => {}
         code => {
@@ -335,7 +454,14 @@ mod tests {
 
     #[test]
     fn what_is_secret_is_known_by_its_name() {
-        for key in ["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret", "ssl.key.pem"] {
+        for key in [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.keystore.password",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "ssl.key.pem",
+        ] {
             assert!(is_secret(key), "{key} is a secret");
         }
         for key in ["sasl.username", "ssl.ca.location", "bootstrap.servers", "ssl.key.location"] {
@@ -368,9 +494,57 @@ mod tests {
 
     #[test]
     fn a_broker_that_is_not_there_is_named_with_the_reason() {
-        let error =
-            connection(&[]).probe(Duration::from_secs(1)).expect_err("nobody listens there").to_string();
-        assert!(error.starts_with("no answer from Kafka at 127.0.0.1:1 within 1 s"), "{error}");
+        let here = connection(&[]).with_probe_deadline(Duration::from_secs(1));
+        let error = here.probe(&StopFlag::default()).expect_err("nobody listens there").to_string();
+        assert!(error.starts_with("no connection to Kafka at 127.0.0.1:1 within 1 s\n"), "{error}");
         assert!(error.contains("refused"), "{error}");
+        let counts = here.troubles().counts();
+        assert!(counts["broker_transport_failure"] > 0, "what the library reports is counted: {counts:?}");
+        assert_eq!(counts["authentication"], 0, "what it might report is there from the start");
+    }
+
+    #[test]
+    fn a_wait_for_a_broker_ends_when_the_program_is_to_end() {
+        let stop = StopFlag::default();
+        stop.raise();
+        let error = connection(&[]).probe(&stop).expect_err("nobody listens there").to_string();
+        assert!(error.starts_with("interrupted before Kafka at 127.0.0.1:1 answered"), "{error}");
+    }
+
+    #[test]
+    fn settings_are_checked_without_a_broker() {
+        connection(&[("socket.timeout.ms", "100")]).check_settings().expect("it is a good one");
+        let check = |key: &str, value: &str, expected: &str| {
+            let errors = connection(&[(key, value)]).check_settings().expect_err("it is no good one");
+            let [ConnectionError::Settings { key: told, reason }] = errors.as_slice() else {
+                panic!("{errors:?} must be about one setting")
+            };
+            assert_eq!(told.as_deref(), Some(key));
+            assert!(reason.contains(expected), "{reason}");
+        };
+        check("socket.timeout.ms", "1", "value 1 is outside allowed range 10..300000");
+        check("socket.timeout.ms", "soon", "Invalid value");
+        check("socket.timeout.mss", "100", "No such configuration property");
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_another_is_taken_out_whole() {
+        let connection = connection(&[("sasl.password", "canary"), ("ssl.key.password", CANARY)]);
+        assert_eq!(connection.redact("canary and canary-8c1f"), "[redacted] and [redacted]");
+    }
+
+    #[test]
+    fn what_is_said_again_is_kept_once() {
+        let connection = connection(&[]);
+        for text in ["a", "b", "a", "b", "c"] {
+            connection.troubles().note(text);
+        }
+        assert_eq!(connection.troubles().latest(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn codes_are_named_as_labels() {
+        assert_eq!(code_name(RDKafkaErrorCode::BrokerTransportFailure), "broker_transport_failure");
+        assert_eq!(code_name(RDKafkaErrorCode::SSL), "ssl");
     }
 }
