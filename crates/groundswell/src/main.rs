@@ -47,6 +47,9 @@ enum Command {
     /// Create the topics that `run` needs.
     #[cfg(feature = "kafka")]
     Topics(commands::topics::Args),
+    /// Ask whether the `run` on this machine is ready: for health checks of containers.
+    #[cfg(feature = "kafka")]
+    Health(commands::health::Args),
     /// Score a table of counts: bring your own.
     Score(commands::score::Args),
     /// Hold events against known outages: precision, recall, delay, false alarms.
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         Command::Tail(args) => commands::tail::run(args),
         #[cfg(feature = "kafka")]
         Command::Topics(args) => commands::topics::run(args),
+        #[cfg(feature = "kafka")]
+        Command::Health(args) => commands::health::run(args),
         Command::Score(args) => commands::score::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Explain(args) => commands::explain::run(args),

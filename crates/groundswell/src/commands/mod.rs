@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+#[cfg(feature = "kafka")]
+pub(crate) mod health;
 pub(crate) mod replay;
 #[cfg(feature = "kafka")]
 pub(crate) mod run;

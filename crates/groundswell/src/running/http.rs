@@ -1,4 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`, on a thread of their own.
+//!
+//! `/healthz` says that the process answers: if it does not, start it anew. `/readyz` says whether it does its work, or
+//! what it lacks: a process that is restoring its state is in good health and not ready, and must not be started anew.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,8 +54,12 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.telemetry.stuck(STUCK_AFTER).as_slice() {
+    let mut obstacles = shared.telemetry.obstacles(STUCK_AFTER);
+    if shared.stop.is_raised() {
+        obstacles.push("stopping".to_owned());
+    }
+    match obstacles.as_slice() {
         [] => (StatusCode::OK, "ready\n".to_owned()),
-        stuck => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", stuck.join(", "))),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", obstacles.join(", "))),
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     connection.probe(&stop)?;
     let n_posts_partitions = topics::check(&connection, &names)?;
     let hash = settings.hash();
-    let telemetry = Telemetry::new(hash.to_string());
+    let telemetry = Telemetry::new(hash.to_string(), connection.troubles().clone());
     let complaints = names.complaints();
     let shared = Arc::new(Shared { settings, hash, connection, names, complaints, telemetry, stop });
     let watcher = Watcher::new(&shared, n_posts_partitions, until_end, runs_detect)?;
@@ -204,6 +204,10 @@ impl Watcher {
         ] {
             let group = group_id(shared, role);
             let consumer = shared.connection.create(&[("group.id", &group)], shared.connection.context())?;
+            for partition in numbers(n_partitions) {
+                let label = PartitionLabel { role: role.name(), topic: topic.clone(), partition };
+                drop(shared.telemetry.lag.get_or_create(&label));
+            }
             roles.push((role, topic, n_partitions, consumer));
         }
         let mut watcher = Self { roles, ends: None, watches_detect };
