@@ -54,6 +54,9 @@ struct Task {
     confluence: Confluence,
     outbox: Outbox,
     next_offset: i64,
+    /// What is told because of records before this place is on the alerts topic already: the group's offset is written
+    /// with it. Ahead of the state's own place only if that state is an old one, which is caught up in silence.
+    told_until: i64,
     /// Events that are not committed yet.
     events: Vec<CloudEvent>,
     is_changed: bool,
@@ -92,6 +95,8 @@ impl Detect {
         let restored = Confluence::restore(&self.shared.settings.config, self.shared.hash, &entries);
         let restored = restored.map_err(|error| other_state(&self.shared, &error))?;
         let (low, high) = group.fetch_watermarks(&self.shared.complaints, partition, REQUEST_TIMEOUT)?;
+        let told_until = committed_offset(group, &self.shared.complaints, partition)?;
+        let told_until = told_until.filter(|told| (low..=high).contains(told)).unwrap_or(low);
         let mut events = Vec::new();
         let (confluence, next_offset) = match restored {
             None => (Confluence::new(self.shared.settings.config.clone()), low),
@@ -117,6 +122,14 @@ impl Detect {
             elapsed_ms,
             "state restored"
         );
+        if told_until > next_offset {
+            tracing::warn!(
+                partition,
+                from = next_offset,
+                to = told_until,
+                "the state is older than the alerts; catching up without telling them again"
+            );
+        }
         // What is restored was told by whoever counted it.
         let told = Told {
             n_bins_closed: confluence.detector().n_bins_closed(),
@@ -129,6 +142,7 @@ impl Detect {
             confluence,
             outbox,
             next_offset,
+            told_until,
             events,
             is_changed,
             committed: Instant::now(),
@@ -195,6 +209,7 @@ impl Member for Detect {
         }
         task.next_offset = message.offset() + 1;
         task.is_changed = true;
+        let n_events = task.events.len();
         match records::decode(
             message.payload().unwrap_or_default(),
             &self.shared.settings.catalogue,
@@ -215,6 +230,9 @@ impl Member for Detect {
                 tracing::error!(offset = message.offset(), "{error}");
                 self.shared.telemetry.complaints.get_or_create(&OutcomeLabel { outcome: "damaged" }).inc();
             }
+        }
+        if message.offset() < task.told_until {
+            task.events.truncate(n_events);
         }
         if task.events.is_empty() { Ok(()) } else { self.commit_due(group, |task| !task.events.is_empty()) }
     }
@@ -277,7 +295,6 @@ impl Task {
         let changes = self.confluence.take_changes(shared.hash, self.next_offset);
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&shared.complaints, self.partition, Offset::Offset(self.next_offset))?;
-        let group_metadata = group.group_metadata().ok_or_else(|| anyhow!("the consumer has no group"))?;
         let (alerts, state) = (shared.names.alerts(), shared.names.state());
         let send = |outbox: &Outbox| -> Outcome {
             for event in &self.events {
@@ -301,7 +318,10 @@ impl Task {
             }
             Ok(())
         };
-        let ended = commit(shared, &self.outbox, send, &offsets, &group_metadata)?;
+        let ended = commit(shared, &self.outbox, send, &offsets, || group.group_metadata())?;
+        if ended == Ended::NotOurs {
+            return Ok(ended);
+        }
         self.is_changed = false;
         self.committed = Instant::now();
         for event in self.events.drain(..) {
@@ -331,6 +351,18 @@ impl Task {
         telemetry.minutes_closed.inc_by(n_closed - self.told.n_bins_closed);
         self.told.n_bins_closed = n_closed;
     }
+}
+
+/// The group's offset, if it has one.
+fn committed_offset(group: &Group<Detect>, topic: &str, partition: i32) -> Result<Option<i64>, Failure> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, partition);
+    let found = group.committed_offsets(asked, REQUEST_TIMEOUT)?;
+    let offset = found.find_partition(topic, partition).map(|found| found.offset());
+    Ok(offset.and_then(|offset| match offset {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }))
 }
 
 /// Reads what the state topic holds for a partition.

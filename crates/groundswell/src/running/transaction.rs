@@ -17,6 +17,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction is tried while the program is to end.
 const CLOSING_DEADLINE: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long one step of an abort may take before delivery reports are looked at again.
+const ABORT_STEP: Duration = Duration::from_millis(100);
+/// How long a rebalance under way may refuse our offsets: members learn its outcome from the next heartbeats. Shorter,
+/// and a member that keeps its partition restores it for nothing; longer, and one that lost it is noticed late.
+const REBALANCE_PATIENCE: Duration = Duration::from_secs(8);
 
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +46,28 @@ pub(super) fn commit(
     outbox: &Outbox,
     send: impl Fn(&Outbox) -> Outcome,
     offsets: &TopicPartitionList,
-    group: &ConsumerGroupMetadata,
+    group: impl Fn() -> Option<ConsumerGroupMetadata>,
 ) -> Result<Ended, Failure> {
+    let started = Instant::now();
     let mut closing: Option<Instant> = None;
     loop {
-        let error = match attempt(shared, outbox, &send, offsets, group, &mut closing)? {
+        // Asked for anew each time: a rebalance that leaves us our partition gives the group another generation.
+        let metadata = group().ok_or_else(|| anyhow!("the consumer has no group"))?;
+        let error = match attempt(shared, outbox, &send, offsets, &metadata, &mut closing)? {
             Ok(()) => return Ok(Ended::Committed),
             Err(error) => error,
         };
         tracing::warn!("transaction: {}", shared.connection.redact(&error.to_string()));
-        let is_not_ours = is_not_ours(&error);
+        let is_not_ours =
+            is_not_ours(&error) || (is_rebalance(&error) && started.elapsed() >= REBALANCE_PATIENCE);
         match after(&error) {
-            Next::Abort => abort(shared, outbox, &mut closing)?,
+            Next::Abort => match abort(shared, outbox, &mut closing)? {
+                Ok(()) => {}
+                Err(error) if self::is_not_ours(&error) => return Ok(Ended::NotOurs),
+                Err(error) => {
+                    return Err(shared.connection.failed("cannot abort a transaction", &error).into());
+                }
+            },
             Next::GiveUp if is_not_ours => return Ok(Ended::NotOurs),
             Next::GiveUp => return Err(shared.connection.failed("cannot commit", &error).into()),
         }
@@ -113,12 +128,16 @@ fn patiently(
     }
 }
 
-fn abort(shared: &Shared, outbox: &Outbox, closing: &mut Option<Instant>) -> Outcome {
-    let aborted = patiently(shared, closing, || outbox.producer().abort_transaction(REQUEST_TIMEOUT))?;
-    match aborted {
-        Ok(()) => Ok(()),
-        Err(error) => Err(shared.connection.failed("cannot abort a transaction", &error).into()),
-    }
+fn abort(
+    shared: &Shared,
+    outbox: &Outbox,
+    closing: &mut Option<Instant>,
+) -> Result<Result<(), KafkaError>, Failure> {
+    // It takes the records back and waits until we have looked at the report on each: between its steps we do.
+    patiently(shared, closing, || {
+        outbox.serve();
+        outbox.producer().abort_transaction(ABORT_STEP)
+    })
 }
 
 fn check_deadline(shared: &Shared, closing: &mut Option<Instant>) -> Outcome {
@@ -150,10 +169,14 @@ fn is_not_ours(error: &KafkaError) -> bool {
             Code::Fenced
                 | Code::ProducerFenced
                 | Code::InvalidProducerEpoch
-                | Code::IllegalGeneration
                 | Code::UnknownMemberId
                 | Code::FencedInstanceId
-                | Code::RebalanceInProgress
         )
     )
+}
+
+/// Whether the group is being rebalanced, or has been and we do not know it yet.
+fn is_rebalance(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::IllegalGeneration | Code::RebalanceInProgress))
 }
