@@ -32,7 +32,7 @@ const ASSIGN_DEADLINE: Duration = Duration::from_secs(240);
 pub(super) trait Member: Send + Sized + 'static {
     /// Takes partitions over; gives for each the offset to read on from.
     fn assign(&mut self, group: &Group<Self>, partitions: &[i32]) -> Result<Vec<(i32, i64)>, Failure>;
-    /// Gives partitions away. If they are lost already, nothing can be committed any more.
+    /// Gives partitions away. If they are lost already, or something has failed, nothing can be committed any more.
     fn revoke(&mut self, group: &Group<Self>, partitions: &[i32], is_lost: bool) -> Outcome;
     /// Takes the next message of one of its partitions.
     fn handle_message(&mut self, group: &Group<Self>, message: &BorrowedMessage<'_>) -> Outcome;
@@ -56,6 +56,8 @@ pub(super) struct MemberContext<M> {
     failure: Mutex<Option<Failure>>,
     /// Whether the member leaves: then it takes nothing over any more.
     is_leaving: AtomicBool,
+    /// Whether something failed half-way: then nothing may be committed any more, not even while leaving.
+    has_failed: AtomicBool,
     stop: StopFlag,
 }
 
@@ -66,6 +68,7 @@ impl<M: Member> MemberContext<M> {
             member: Mutex::new(member),
             failure: Mutex::new(None),
             is_leaving: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             stop: stop.clone(),
         }
     }
@@ -77,6 +80,7 @@ impl<M: Member> MemberContext<M> {
 
     fn fail(&self, outcome: Outcome) {
         if let Err(failure) = outcome {
+            self.has_failed.store(true, Ordering::Relaxed);
             self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         }
     }
@@ -118,7 +122,8 @@ impl<M: Member> MemberContext<M> {
         let numbers = numbers(partitions);
         let is_lost = group.assignment_lost();
         tracing::info!(partitions = ?numbers, is_lost, "partitions revoked");
-        let outcome = self.member().revoke(group, &numbers, is_lost);
+        let has_failed = self.has_failed.load(Ordering::Relaxed);
+        let outcome = self.member().revoke(group, &numbers, is_lost || has_failed);
         group.incremental_unassign(partitions)?;
         outcome
     }
@@ -195,7 +200,9 @@ pub(super) fn drive<M: Member>(group: &Group<M>, stop: &StopFlag) -> Outcome {
     };
     context.is_leaving.store(true, Ordering::Relaxed);
     // After a failure what was done since the last commit is done again by whoever comes next.
-    if outcome.is_ok() { context.member().close(group) } else { outcome }
+    let outcome = outcome.and_then(|()| context.member().close(group));
+    context.has_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
+    outcome
 }
 
 fn handle_error<M: Member>(group: &Group<M>, context: &MemberContext<M>, error: &KafkaError) -> Outcome {

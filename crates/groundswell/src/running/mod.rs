@@ -141,7 +141,11 @@ fn run_detect(shared: &Arc<Shared>) -> Outcome {
         let group = join(shared, Role::Detect, Detect::new(shared))?;
         group.subscribe(&[&shared.complaints])?;
         match drive(&group, &shared.stop) {
-            Err(Failure::Failed(error)) if error.is::<TakenOver>() && !shared.stop.is_raised() => {
+            Err(Failure::Failed(error)) if error.is::<TakenOver>() => {
+                if shared.stop.is_raised() {
+                    tracing::warn!("{error}");
+                    return Ok(());
+                }
                 tracing::warn!("{error}; joining the group anew");
             }
             outcome => return outcome,

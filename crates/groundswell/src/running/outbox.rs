@@ -1,7 +1,7 @@
 //! Writes records, waits where the broker is slower than we are, and knows when everything has arrived.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -34,6 +34,8 @@ pub(super) struct Outbox {
     producer: BaseProducer<OutboxContext>,
     connection: Connection,
     stop: StopFlag,
+    /// When it was first seen that the program is to end.
+    closing: OnceLock<Instant>,
     /// In a transaction a record that is not delivered makes the commit fail, and that is where it is dealt with.
     is_transactional: bool,
 }
@@ -88,7 +90,13 @@ impl Outbox {
         let context = OutboxContext { troubles: connection.troubles().clone(), has_failed: Arc::default() };
         let producer = connection.create(&settings, context)?;
         let is_transactional = own.iter().any(|&(key, _)| key == "transactional.id");
-        Ok(Self { producer, connection: connection.clone(), stop: stop.clone(), is_transactional })
+        Ok(Self {
+            producer,
+            connection: connection.clone(),
+            stop: stop.clone(),
+            closing: OnceLock::new(),
+            is_transactional,
+        })
     }
 
     /// The producer, for its transactions.
@@ -106,7 +114,7 @@ impl Outbox {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if !self.stop.is_raised() =>
+                    if !self.is_overdue() =>
                 {
                     record = back;
                     self.producer.poll(Duration::from_millis(10));
@@ -127,17 +135,20 @@ impl Outbox {
     /// Waits until everything handed over has been delivered. Polls in short steps: the library's own flush comes back
     /// a tenth of a second late. Says `false` if the program is to end and the broker does not take it.
     pub(super) fn drain(&self) -> Result<bool, Failure> {
-        let mut closing: Option<Instant> = None;
         while self.producer.in_flight_count() > 0 {
             self.check()?;
             self.producer.poll(Duration::from_millis(1));
-            if self.stop.is_raised() && closing.get_or_insert_with(Instant::now).elapsed() > CLOSING_DEADLINE
-            {
+            if self.is_overdue() {
                 return Ok(false);
             }
         }
         self.check()?;
         Ok(true)
+    }
+
+    /// Whether the program is to end and has waited for the broker long enough.
+    fn is_overdue(&self) -> bool {
+        self.stop.is_raised() && self.closing.get_or_init(Instant::now).elapsed() > CLOSING_DEADLINE
     }
 
     fn check(&self) -> Outcome {
