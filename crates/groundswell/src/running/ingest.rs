@@ -45,6 +45,7 @@ const AHEAD_MS_MAX: i64 = 3_600_000;
 #[derive(Serialize, Deserialize)]
 struct Committed<'a> {
     step: u32,
+    read_at_ms: i64,
     is_finished: bool,
     intake: &'a [u8],
 }
@@ -146,8 +147,12 @@ impl Ingest {
                 continue;
             }
             let intake = partition.intake().save(self.shared.hash);
-            let committed =
-                Committed { step: partition.step(), is_finished: partition.is_finished(), intake: &intake };
+            let committed = Committed {
+                step: partition.step(),
+                read_at_ms: partition.read_at_ms(),
+                is_finished: partition.is_finished(),
+                intake: &intake,
+            };
             let metadata = BASE64.encode(postcard::to_stdvec(&committed).expect("plain data always encodes"));
             // Posts with long ids are set aside: a few posts later there is room again, and until then the place
             // committed before is as good.
@@ -264,7 +269,8 @@ impl Ingest {
         let kept: Committed<'_> = postcard::from_bytes(&bytes).map_err(|_| damaged())?;
         let intake = Intake::restore(&self.shared.settings.config, self.shared.hash, kept.intake)
             .map_err(|error| other_state(&self.shared, &error))?;
-        let partition = Partition::new(source, self.n_partitions, intake, offset, end).at_step(kept.step);
+        let partition = Partition::new(source, self.n_partitions, intake, offset, end)
+            .resumed(kept.step, kept.read_at_ms);
         Ok((partition, offset))
     }
 }

@@ -78,13 +78,19 @@ impl Partition {
         }
     }
 
-    /// The same, where so many records were told because of the post before.
-    pub(super) fn at_step(self, step: u32) -> Self {
-        Self { step, ..self }
+    /// The same, where so many records were told because of the post before, and that post was read then. The latter is
+    /// kept since the quiet after it goes on while nobody watches: the posts of that time are on the topic.
+    pub(super) fn resumed(self, step: u32, read_at_ms: i64) -> Self {
+        Self { step, read_at_ms, ..self }
     }
 
     pub(super) fn step(&self) -> u32 {
         self.step
+    }
+
+    /// When the last post was read, wall clock.
+    pub(super) fn read_at_ms(&self) -> i64 {
+        self.read_at_ms
     }
 
     pub(super) fn is_finished(&self) -> bool {
