@@ -5,9 +5,11 @@
 //!
 //! * [`system`] is an installation with topics of its own, its processes, and what they publish.
 //! * `equality`: any number of partitions and processes.
+//! * `kills`: processes that are killed, or wake up late.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod equality;
+mod kills;
 mod system;

@@ -198,7 +198,11 @@ impl Process {
     /// Waits for its end; gives its exit code, or `None` if a signal ended it.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> Option<i32> {
-        wait_until("it ends", || self.has_ended());
+        let start = Instant::now();
+        while !self.has_ended() {
+            assert!(start.elapsed() < PATIENCE, "it must end; it says:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.child.wait().expect("it can be waited for").code()
     }
 
@@ -208,9 +212,9 @@ impl Process {
         assert_eq!(code, Some(0), "it must succeed; it says:\n{}", self.log());
     }
 
-    /// SIGTERM, as an orchestrator does.
-    pub(crate) fn terminate(&self) {
-        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+    /// Sends a signal: `TERM` as an orchestrator does, `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(done.expect("kill can be run").success(), "the process is there");
     }
 
