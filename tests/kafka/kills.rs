@@ -1,6 +1,6 @@
 //! Processes that are killed, at every edge of a commit and anywhere else, and one that wakes up late.
 
-use crate::common::{fixture, lines, read_text};
+use crate::common::{fixture, read_text};
 use crate::system::{System, broker, wait_until};
 
 const SPOTIFY: &str = "spotify-2023-04-20";
@@ -22,15 +22,6 @@ fn golden() -> String {
     read_text(&fixture(SPOTIFY, "events.jsonl"))
 }
 
-/// The fixture's posts in `n` slices.
-fn slices(system: &System, n: usize) -> Vec<String> {
-    let posts = crate::common::fixture_posts(SPOTIFY);
-    let lines = lines(&posts);
-    let slice =
-        |(nth, lines): (usize, &[&[u8]])| system.folder.write(&format!("slice-{nth}.jsonl"), lines.concat());
-    lines.chunks(lines.len().div_ceil(n)).enumerate().map(slice).collect()
-}
-
 #[test]
 fn a_process_that_is_killed_at_any_edge_of_a_commit_loses_and_doubles_nothing() {
     let Some(broker) = broker("kills at the edges of commits") else { return };
@@ -43,7 +34,7 @@ fn a_process_that_is_killed_at_any_edge_of_a_commit_loses_and_doubles_nothing() 
     let system = System::new(&broker, 3);
     // Between two edges there are new posts, so that each commit has something to lose. A slice follows the one before
     // within the allowed lateness: where all partitions are quiet for longer, event time goes on without the posts.
-    for (nth, (slice, edge)) in slices(&system, EDGES.len()).iter().zip(EDGES).enumerate() {
+    for (nth, (slice, edge)) in system.slices(SPOTIFY, EDGES.len()).iter().zip(EDGES).enumerate() {
         system.publish(slice);
         let plan = format!("{edge}:{}", nth % 2 + 1);
         let mut process = system.start(&[], &[("GROUNDSWELL_FAILPOINT", &plan)]);
@@ -57,8 +48,8 @@ fn a_process_that_is_killed_at_any_edge_of_a_commit_loses_and_doubles_nothing() 
 fn processes_that_are_killed_at_any_time_lose_and_double_nothing() {
     let Some(broker) = broker("kills at any time") else { return };
     let system = System::new(&broker, 3);
-    let mut processes = vec![system.start(&[], &[]), system.start(&[], &[])];
-    for (nth, slice) in slices(&system, 6).iter().enumerate() {
+    let mut processes = [system.start(&[], &[]), system.start(&[], &[])];
+    for (nth, slice) in system.slices(SPOTIFY, 6).iter().enumerate() {
         system.publish(slice);
         // Each lives until it has done some work of its own: been given partitions, or published.
         processes[nth % 2].wait_until_it_says("partitions assigned");
@@ -74,7 +65,7 @@ fn processes_that_are_killed_at_any_time_lose_and_double_nothing() {
 fn a_process_that_was_suspended_and_wakes_up_late_doubles_nothing() {
     let Some(broker) = broker("a process that wakes up late") else { return };
     let system = System::new(&broker, 3);
-    let slices = slices(&system, 2);
+    let slices = system.slices(SPOTIFY, 2);
     let mut sleeper = system.start(&[], &[]);
     sleeper.wait_until_it_says("state restored");
     system.publish(&slices[0]);

@@ -5,11 +5,19 @@
 //!
 //! * [`system`] is an installation with topics of its own, its processes, and what they publish.
 //! * `equality`: any number of partitions and processes.
+//! * `brokers`: brokers that go away.
 //! * `kills`: processes that are killed, or wake up late.
+
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it leaves out and what it measured"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod brokers;
 mod equality;
 mod kills;
 mod system;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{Folder, Run, groundswell, read_text, root};
+use crate::common::{Folder, Run, fixture_posts, groundswell, lines, read_text, root};
 
 /// The variable that names the broker.
 const BROKER_VARIABLE: &str = "GROUNDSWELL_TEST_KAFKA";
@@ -116,6 +116,16 @@ impl System {
     /// Publishes a file of posts.
     pub(crate) fn publish(&self, file: &str) {
         self.run(&["replay", file, "--to", "kafka"]).exits(0);
+    }
+
+    /// The posts of a fixture in `n` slices, as files.
+    pub(crate) fn slices(&self, fixture: &str, n: usize) -> Vec<String> {
+        let posts = fixture_posts(fixture);
+        let lines = lines(&posts);
+        let write = |(nth, slice): (usize, &[&[u8]])| {
+            self.folder.write(&format!("slice-{nth}.jsonl"), slice.concat())
+        };
+        lines.chunks(lines.len().div_ceil(n)).enumerate().map(write).collect()
     }
 
     /// Starts `groundswell run` with further arguments and variables.

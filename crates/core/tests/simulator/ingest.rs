@@ -4,8 +4,8 @@
 //! * What a task has told is durable before it commits that it has read the posts.
 //! * The step of the last position is committed with offset and state: what a successor tells under a lower position,
 //!   the end of the input for one, would be dropped as seen.
-//! * A task that has read nothing yet says that it read when it took over. Time goes on where nobody posts, from when
-//!   the last post was read: from 1970 it would go on to the present at once.
+//! * A task that has read nothing yet says that it read when its predecessor did or, as here, when it took over. Time
+//!   goes on where nobody posts, from when the last post was read: from 1970 it would go on to the present at once.
 //! * While posts are set aside a source is not idle: it has something left to tell.
 
 use std::collections::VecDeque;

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,10 +107,10 @@ pub(crate) fn run(plan: Plan) -> Outcome {
             );
         }
         watcher.watch(&shared);
-        let ended = roles
-            .into_iter()
-            .map(|role| role.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        ended.fold(Ok(()), |first: Outcome, outcome| first.and(outcome))
+        // All are joined before the first failure, if there is one, is told.
+        let ended = roles.into_iter().map(|role| role.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let outcomes: Vec<Outcome> = ended.collect();
+        outcomes.into_iter().collect()
     })
 }
 
