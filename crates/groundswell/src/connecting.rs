@@ -68,7 +68,7 @@ pub(crate) struct KafkaArgs {
 /// The configuration file, for commands that need nothing else of it than where Kafka is.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct FileArgs {
-    /// Read where Kafka is from [run] and [kafka] of this TOML file.
+    /// Read where Kafka is from `[run]` and `[kafka]` of this TOML file.
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
     config: Option<PathBuf>,
 }
@@ -213,16 +213,27 @@ fn connection(bootstrap: &str, file: &FileSection) -> Result<Connection, Failure
     let values = given.iter().map(|(key, given)| (key.clone(), given.value.clone())).collect();
     let connection = Connection::new(bootstrap, &values);
     connection.check_settings().map_err(|errors| {
-        let said = |error: ConnectionError| match error {
-            ConnectionError::Settings { key: Some(key), reason } => match given.get(&key) {
-                Some(given) => format!("{}: {reason}", given.place),
-                None => format!("`kafka.{key}`: {reason}"),
-            },
-            other => other.to_string(),
-        };
-        usage(anyhow!("{}", errors.into_iter().map(said).collect::<Vec<_>>().join("\n")))
+        let said: Vec<String> = errors.iter().map(|error| in_place(error, &given)).collect();
+        usage(anyhow!("{}", said.join("\n")))
     })?;
     Ok(connection)
+}
+
+/// An error about settings with the place of the one that it is about. Of a file that is not there the library says
+/// neither which one nor that it is not there, but `ssl.ca.location failed` and a number.
+fn in_place(error: &ConnectionError, given: &BTreeMap<String, Given>) -> String {
+    let ConnectionError::Settings { key, reason } = error else { return error.to_string() };
+    let is_meant = |(name, _): &(&String, &Given)| match key {
+        Some(key) => *name == key,
+        None => name.ends_with(".location") && reason.starts_with(name.as_str()),
+    };
+    let Some((name, Given { value, place })) = given.iter().find(is_meant) else { return error.to_string() };
+    match fs::metadata(value) {
+        Err(error) if name.ends_with(".location") && key.is_none() => {
+            format!("{place} names {value}, which cannot be read: {error}")
+        }
+        _ => format!("{place}: {reason}"),
+    }
 }
 
 /// The settings of librdkafka: those of the file, and the environment's over them.

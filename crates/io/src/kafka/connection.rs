@@ -97,9 +97,29 @@ pub enum ConnectionError {
         what: String,
         /// The broker's or the library's answer.
         reason: String,
+        /// The code of that answer, if there was one.
+        code: Option<RDKafkaErrorCode>,
         /// What the library said meanwhile.
         troubles: Vec<String>,
     },
+}
+
+impl ConnectionError {
+    /// Whether the broker lets nobody like us do this: it will not do so a moment later either.
+    pub fn is_no_permission(&self) -> bool {
+        matches!(
+            self,
+            Self::Request {
+                code: Some(
+                    RDKafkaErrorCode::TopicAuthorizationFailed
+                        | RDKafkaErrorCode::GroupAuthorizationFailed
+                        | RDKafkaErrorCode::ClusterAuthorizationFailed
+                        | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+                ),
+                ..
+            }
+        )
+    }
 }
 
 fn said(troubles: &[String]) -> String {
@@ -212,8 +232,8 @@ impl Connection {
 
     /// Wraps the failure of a request.
     pub fn failed(&self, what: impl Into<String>, error: &KafkaError) -> ConnectionError {
-        let reason = self.redact(&reason(error));
-        ConnectionError::Request { what: what.into(), reason, troubles: self.troubles.latest() }
+        let (reason, code) = (self.redact(&reason(error)), error.rdkafka_error_code());
+        ConnectionError::Request { what: what.into(), reason, code, troubles: self.troubles.latest() }
     }
 
     /// Waits until a broker answers, or until `stop` is raised.
@@ -236,9 +256,25 @@ impl Connection {
             }
             if start.elapsed() >= self.probe_deadline {
                 let seconds = self.probe_deadline.as_secs();
+                let troubles = self.advised(troubles);
                 return Err(ConnectionError::NoBroker { bootstrap, seconds, troubles });
             }
         }
+    }
+
+    /// A broker that wants TLS or a password hangs up on whoever speaks without, and does not say why.
+    fn advised(&self, mut troubles: Vec<String>) -> Vec<String> {
+        if troubles.is_empty() {
+            troubles.push("nothing was answered, and no error came".to_owned());
+        }
+        let never_got_through =
+            |trouble: &String| trouble.contains("Connect to ") || trouble.contains("Failed to resolve");
+        let protocol = self.settings.get("security.protocol").map(|protocol| protocol.to_ascii_lowercase());
+        if protocol.is_none_or(|protocol| protocol == "plaintext") && !troubles.iter().any(never_got_through)
+        {
+            troubles.push("if it wants TLS or a password, set security.protocol".to_owned());
+        }
+        troubles
     }
 
     /// A context for clients that need no callbacks of their own.
@@ -261,7 +297,7 @@ fn defaults() -> BTreeMap<String, String> {
 }
 
 /// The words of an error, without the library's type names around them.
-fn reason(error: &KafkaError) -> String {
+pub fn reason(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
         Some(code) => describe(code),
         None => error.to_string(),
@@ -501,6 +537,22 @@ mod tests {
         let counts = here.troubles().counts();
         assert!(counts["broker_transport_failure"] > 0, "what the library reports is counted: {counts:?}");
         assert_eq!(counts["authentication"], 0, "what it might report is there from the start");
+    }
+
+    #[test]
+    fn what_is_not_permitted_is_told_in_words_and_known_as_such() {
+        use RDKafkaErrorCode as Code;
+        let check = |code: Code, words: &str, is_no_permission: bool| {
+            let error = connection(&[]).failed("cannot do it", &KafkaError::ConsumerCommit(code));
+            assert_eq!(error.to_string(), format!("cannot do it: {words}"));
+            assert_eq!(error.is_no_permission(), is_no_permission, "{words}");
+        };
+        check(Code::TopicAuthorizationFailed, "no permission for this topic", true);
+        check(Code::GroupAuthorizationFailed, "no permission for this consumer group", true);
+        check(Code::ClusterAuthorizationFailed, "no permission on the cluster", true);
+        check(Code::TransactionalIdAuthorizationFailed, "no permission for this transactional id", true);
+        check(Code::UnknownTopicOrPartition, "there is no such topic", false);
+        check(Code::MessageSizeTooLarge, "a message is larger than the topic allows", false);
     }
 
     #[test]

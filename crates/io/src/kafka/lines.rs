@@ -30,6 +30,7 @@ pub fn open_topic(
         Lines::of_reader(name.clone(), messages, None).map_err(|error| ConnectionError::Request {
             what: format!("cannot read {name}"),
             reason: error.to_string(),
+            code: None,
             troubles: connection.troubles().latest(),
         })
     };

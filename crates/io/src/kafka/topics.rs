@@ -181,10 +181,11 @@ fn create_one(
         Some(Ok(_)) => Ok(Creation::Created),
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => compare(connection, admin, plan),
         Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
-            Err(refused(connection, what, too_few_brokers(admin, plan.n_replicas)))
+            let code = Some(RDKafkaErrorCode::InvalidReplicationFactor);
+            Err(refused(connection, what, code, too_few_brokers(admin, plan.n_replicas)))
         }
-        Some(Err((_, code))) => Err(refused(connection, what, describe(code))),
-        None => Err(refused(connection, what, "the broker did not answer".to_owned())),
+        Some(Err((_, code))) => Err(refused(connection, what, Some(code), describe(code))),
+        None => Err(refused(connection, what, None, "the broker did not answer".to_owned())),
     }
 }
 
@@ -192,8 +193,13 @@ fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT)).request_timeout(Some(REQUEST_TIMEOUT))
 }
 
-fn refused(connection: &Connection, what: impl Into<String>, reason: String) -> ConnectionError {
-    ConnectionError::Request { what: what.into(), reason, troubles: connection.troubles().latest() }
+fn refused(
+    connection: &Connection,
+    what: impl Into<String>,
+    code: Option<RDKafkaErrorCode>,
+    reason: String,
+) -> ConnectionError {
+    ConnectionError::Request { what: what.into(), reason, code, troubles: connection.troubles().latest() }
 }
 
 fn too_few_brokers(admin: &AdminClient<ConnectionContext>, n_replicas: i32) -> String {
@@ -245,7 +251,7 @@ fn settings_of(
             Ok(Ok(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()))
         }
         Some(Err(code)) => Ok(Err(code)),
-        None => Err(refused(connection, what(), "the broker did not answer".to_owned())),
+        None => Err(refused(connection, what(), None, "the broker did not answer".to_owned())),
     }
 }
 
@@ -336,7 +342,7 @@ pub fn n_partitions(connection: &Connection, topic: &str) -> Result<u32, Connect
         let may_be_new = is_unknown || code == RDKafkaErrorCode::LeaderNotAvailable;
         if !may_be_new || started.elapsed() >= VISIBLE_DEADLINE {
             let advice = if is_unknown { "; `groundswell topics create` makes it" } else { "" };
-            return Err(refused(connection, what(), describe(code) + advice));
+            return Err(refused(connection, what(), Some(code), describe(code) + advice));
         }
         drop(consumer.poll(Duration::from_millis(100)));
     }
