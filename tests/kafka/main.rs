@@ -7,6 +7,7 @@
 //! * `equality`: any number of partitions and processes.
 //! * `brokers`: brokers that go away.
 //! * `kills`: processes that are killed, or wake up late.
+//! * `commands`: the commands as a user meets them.
 
 #![expect(
     clippy::print_stderr,
@@ -18,6 +19,7 @@
 mod common;
 
 mod brokers;
+mod commands;
 mod equality;
 mod kills;
 mod system;
