@@ -80,15 +80,26 @@ impl Sources {
         }
     }
 
-    /// Takes a mark, unless a later one came before it.
-    pub(crate) fn handle_mark(&mut self, id: &SourceId, mark: Mark) {
+    /// Takes a mark. Unless a later one came before it, it says how far the source has come.
+    pub(crate) fn handle_mark(&mut self, id: &SourceId, mut mark: Mark) {
         let Some(source) = self.known.get_mut(id) else {
             let steps = mark.open_from.map(|bin| (mark.read_at_ms, bin)).into_iter().collect();
             self.known.insert(id.clone(), Source { mark, steps });
             return;
         };
-        let order = |mark: &Mark| (mark.position, mark.idle_as_of_ms, mark.is_finished);
+        // Also of a mark that is not the latest: what one reader has counted and not told before it was gone, the next
+        // tells under positions that a complaint of the first has already passed. Counts only grow, and the bins that a
+        // mark leaves out have not changed.
+        let mut counts: BTreeMap<Bin, u64> = std::mem::take(&mut source.mark.n_posts).into_iter().collect();
+        for &(bin, n) in &mark.n_posts {
+            let known = counts.entry(bin).or_default();
+            *known = (*known).max(n);
+        }
+        let counts = counts.into_iter().collect();
+        // The end of the input is told once: whoever has been replaced and does not know must not take it back.
+        let order = |mark: &Mark| (mark.position, mark.is_finished, mark.idle_as_of_ms);
         if order(&mark) < order(&source.mark) {
+            source.mark.n_posts = counts;
             return;
         }
         if let Some(bin) = mark.open_from {
@@ -101,15 +112,8 @@ impl Sources {
                 source.steps.pop_front();
             }
         }
-        let before = std::mem::replace(&mut source.mark, mark);
-        // Counts only grow, and the bins that a mark leaves out have not changed.
-        let counts = &mut source.mark.n_posts;
-        let mut merged: BTreeMap<Bin, u64> = before.n_posts.into_iter().collect();
-        for &(bin, n) in counts.iter() {
-            let known = merged.entry(bin).or_default();
-            *known = (*known).max(n);
-        }
-        *counts = merged.into_iter().collect();
+        mark.n_posts = counts;
+        source.mark = mark;
     }
 
     /// The first bin that any source can have complaints for.
@@ -148,16 +152,23 @@ impl Sources {
         }
         let unfinished = || self.known.values().filter(|source| !source.mark.is_finished);
         let idle_as_of = unfinished().filter_map(|source| source.mark.idle_as_of_ms).min();
-        let mut active = unfinished().filter(|source| source.mark.idle_as_of_ms.is_none()).peekable();
-        if active.peek().is_none() {
-            let read_at = marks().map(|mark| mark.read_at_ms).max();
-            let (Some(frontier), Some(idle), Some(read)) = (frontier, idle_as_of, read_at) else {
-                return Reach::Unknown;
-            };
-            let now = frontier.plus_ms((idle - read).max(0) - allowed_lateness_ms);
+        let read_at = marks().map(|mark| mark.read_at_ms).max();
+        if unfinished().all(|source| source.mark.idle_as_of_ms.is_some())
+            && let (Some(frontier), Some(idle), Some(read)) = (frontier, idle_as_of, read_at)
+            && idle >= read + GRACE_MS
+        {
+            let now = frontier.plus_ms(idle - read - GRACE_MS - allowed_lateness_ms);
             return Reach::Until(width.bin_of(now));
         }
-        let slowest: Option<Vec<Bin>> = active.map(|source| source.open_from(idle_as_of)).collect();
+        // What an idle source may have by now was written after it was found empty, so it is no earlier than what had
+        // been read anywhere before that.
+        let read_before = |idle| self.known.values().filter_map(|source| source.open_from_as_of(idle)).max();
+        let latest = idle_as_of.and_then(read_before);
+        let open_from = |source: &Source| match source.mark.idle_as_of_ms {
+            None => source.mark.open_from,
+            Some(_) => source.mark.open_from.max(latest),
+        };
+        let slowest: Option<Vec<Bin>> = unfinished().map(open_from).collect();
         slowest.and_then(|bins| bins.into_iter().min()).map_or(Reach::Unknown, Reach::Until)
     }
 
@@ -179,14 +190,9 @@ impl Sources {
 }
 
 impl Source {
-    /// The first open bin as of a time at which an idle source was empty.
-    fn open_from(&self, idle_as_of: Option<i64>) -> Option<Bin> {
-        match idle_as_of {
-            None => self.mark.open_from,
-            Some(idle) => {
-                self.steps.iter().rev().find(|(read_at, _)| read_at + GRACE_MS <= idle).map(|&(_, bin)| bin)
-            }
-        }
+    /// The first open bin as of a time at which another source was empty.
+    fn open_from_as_of(&self, idle_ms: i64) -> Option<Bin> {
+        self.steps.iter().rev().find(|(read_at, _)| read_at + GRACE_MS <= idle_ms).map(|&(_, bin)| bin)
     }
 }
 
@@ -286,8 +292,20 @@ mod tests {
     fn where_all_are_idle_time_goes_on_from_the_latest_post_at_the_pace_of_the_clock() {
         let idle =
             |partition, mark: Mark, s: i64| (partition, Mark { idle_as_of_ms: Some(s * 1000), ..mark });
-        check(&[idle(0, mark(9, 50, 10), 10), idle(1, mark(9, 40, 8), 10)], until(50));
-        check(&[idle(0, mark(9, 50, 10), 200), idle(1, mark(9, 40, 8), 190)], until(53));
+        check(&[idle(0, mark(9, 50, 10), 12), idle(1, mark(9, 40, 8), 12)], until(50));
+        check(&[idle(0, mark(9, 50, 10), 200), idle(1, mark(9, 40, 8), 192)], until(53));
+    }
+
+    #[test]
+    fn an_idle_source_holds_up_what_was_read_after_it_was_found_empty_though_all_are_idle_by_now() {
+        let idle = |mark: Mark, s: i64| Mark { idle_as_of_ms: Some(s * 1000), ..mark };
+        let early = (1, idle(mark(9, 40, 8), 100));
+        check(&[(0, mark(9, 50, 10)), (0, idle(mark(20, 60, 200), 210)), early.clone()], until(50));
+        // Also when the one that went on has come to its end.
+        let finished = Mark { is_finished: true, ..mark(20, 60, 200) };
+        check(&[(0, mark(9, 50, 10)), (0, finished), early], until(50));
+        // A source knows of its own posts what it has told.
+        check(&[(0, idle(mark(9, 50, 99), 100)), (1, idle(mark(9, 40, 8), 100))], until(40));
     }
 
     #[test]
@@ -296,6 +314,16 @@ mod tests {
         check(&[(0, finished(mark(9, 50, 1))), (1, mark(9, 40, 1))], until(40));
         check(&[(0, finished(mark(9, 50, 1))), (1, finished(mark(9, 40, 1)))], Reach::End(Some(at(50))));
         check(&[(0, finished(mark(9, 50, 1))), (1, finished(empty(1)))], Reach::End(Some(at(50))));
+    }
+
+    #[test]
+    fn the_end_is_not_taken_back_by_a_reader_that_was_replaced() {
+        let finished = |mark: Mark| Mark { is_finished: true, ..mark };
+        let stale = Mark { idle_as_of_ms: Some(9_000), ..mark(9, 40, 1) };
+        check(
+            &[(0, finished(mark(9, 50, 1))), (1, finished(mark(9, 40, 1))), (1, stale)],
+            Reach::End(Some(at(50))),
+        );
     }
 
     #[test]
@@ -323,5 +351,16 @@ mod tests {
         let counts: Vec<(i64, u64)> =
             sources.n_posts().into_iter().map(|(bin, n)| (bin.index(), n)).collect();
         assert_eq!(counts, [(1, 8), (2, 7)]);
+    }
+
+    #[test]
+    fn posts_count_that_the_next_reader_tells_before_it_is_as_far_as_the_last() {
+        let mut sources = Sources::default();
+        sources.handle_mark(&id(0), mark(9, 1, 1));
+        // The first reader told a complaint, and was gone before it told how many posts there were.
+        assert!(sources.is_new(&id(0), Position { offset: 30, step: 1 }));
+        let n_posts = vec![(Bin::of_index(1), 5)];
+        sources.handle_mark(&id(0), Mark { n_posts, ..mark(20, 2, 2) });
+        assert_eq!(sources.n_posts(), BTreeMap::from([(Bin::of_index(1), 5)]));
     }
 }
