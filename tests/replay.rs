@@ -278,7 +278,7 @@ fn a_request_that_cannot_be_carried_out_exits_2_and_says_why() {
     let directory = folder.path("");
     run(&["replay", &directory]).exits(2).says(&[&directory, "directory"]);
     run(&["replay", &posts, "--no-such-option"]).exits(2).says(&["--no-such-option"]);
-    run(&["replay"]).exits(2).says(&["<FILES>"]);
+    run(&["replay"]).exits(2).says(&["no posts to read"]);
     run(&["replay", &posts, "--catalog", &missing]).exits(2).says(&["cannot read", &missing]);
     let nowhere = folder.path("no/such/folder/events.jsonl");
     run(&["replay", &posts, "--events", &nowhere]).exits(2).says(&["cannot create", &nowhere]);

@@ -22,6 +22,7 @@ PREFIX.complaints and PREFIX.state.";
 
 /// Options of `topics`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,

@@ -173,14 +173,18 @@ impl Partition {
         outcomes: &mut OutcomeCounts,
         say: &mut dyn FnMut(Said),
     ) {
-        self.idle_as_of_ms = Some(now_ms);
-        self.is_unmarked = true;
-        if now_ms - self.read_at_ms >= QUIET_MS
+        let is_quiet = now_ms - self.read_at_ms >= QUIET_MS;
+        if is_quiet
             && self.intake.n_set_aside() > 0
             && let Some(now) = EventTime::from_ms(now_ms)
         {
             self.intake.handle_quiet(now);
             self.settle(None, outcomes, say);
+        }
+        // Posts that still wait for others may yet be told; only those dated ahead of the clock are not waited for.
+        if is_quiet || self.intake.n_set_aside() == 0 {
+            self.idle_as_of_ms = Some(now_ms);
+            self.is_unmarked = true;
         }
     }
 
