@@ -86,6 +86,11 @@ impl TopicReader {
             ("isolation.level", "read_committed"),
             ("auto.offset.reset", "error"),
             ("allow.auto.create.topics", "false"),
+            // What is fetched ahead. A replay has a reader for each partition: with the library's own 64 MiB twelve of
+            // them would take the better part of a gigabyte, and be no faster.
+            ("queued.max.messages.kbytes", "2048"),
+            // The library's own second of waiting, once that is full, would leave us idle most of the time.
+            ("fetch.queue.backoff.ms", "10"),
         ];
         let consumer: BaseConsumer<ConnectionContext> = connection.create(&own, connection.context())?;
         let mut reader =
