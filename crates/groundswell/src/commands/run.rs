@@ -14,7 +14,7 @@ use crate::settings::SettingsArgs;
 const EXAMPLES: &str = "\
 Examples:
   groundswell topics create --bootstrap kafka:9092   once, before the first run
-  groundswell run --bootstrap kafka:9092             posts from `posts`, alerts on `groundswell.alerts`
+  groundswell run --bootstrap kafka:9092             topic `posts` in, `groundswell.alerts` out
   groundswell tail --bootstrap kafka:9092            see the alerts
   groundswell run --bootstrap kafka:9092 --metrics 127.0.0.1:9464
                                                      with /metrics, for Prometheus
