@@ -336,6 +336,11 @@ impl Detector {
         state.monitors.visit_every(first, step, |monitor| monitor.begin_chunk(&group, &self.rules));
     }
 
+    /// Services that are suspected, and no more.
+    pub fn suspected(&self) -> impl Iterator<Item = ServiceIndex> + '_ {
+        self.state.monitors.iter().filter(|(_, monitor)| monitor.is_suspected()).map(|(service, _)| service)
+    }
+
     /// Services with an outage that is told and not over.
     pub fn ongoing(&self) -> impl Iterator<Item = ServiceIndex> + '_ {
         self.state.monitors.iter().filter(|(_, monitor)| monitor.is_ongoing()).map(|(service, _)| service)

@@ -191,6 +191,11 @@ impl Monitor {
         self.state == OutageState::Normal && self.evidence.is_zero()
     }
 
+    /// Whether an outage is suspected, and no more.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.state == OutageState::Suspected
+    }
+
     /// Whether an outage is told and not over.
     pub(crate) fn is_ongoing(&self) -> bool {
         matches!(self.state, OutageState::Ongoing | OutageState::Recovering { .. })

@@ -112,6 +112,10 @@ fn complaints_and_alerts_are_counted_where_they_are_decided() {
     let complaints = by_label(&text, "groundswell_complaints_total");
     assert_eq!((complaints["late"], complaints["damaged"]), (0, 0), "{complaints:?}");
     assert!(text.contains("groundswell_transaction_duration_seconds_count "), "{text}");
+    let services = by_label(&text, "groundswell_services");
+    let states: Vec<&str> = services.keys().map(String::as_str).collect();
+    assert_eq!(states, ["normal", "ongoing", "suspected"]);
+    assert!(services["normal"] > 0 && services["ongoing"] == 0, "the outage is over: {services:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn password(user: &str) -> String {
 
 /// A cluster that knows these users and asks for permissions; `admin` may do everything.
 fn cluster_with_passwords() -> Cluster {
-    let users: String = ["admin", "nobody", "no-group"]
+    let users: String = ["admin", "nobody", "no-group", "no-transaction"]
         .iter()
         .map(|user| format!(" user_{user}=\"{}\"", password(user)))
         .collect();
@@ -110,10 +110,15 @@ fn a_cluster_with_passwords_and_permissions_says_what_is_missing() {
 
     allow(&cluster, "no-group", "--topic");
     let reader = |args: &[&str]| run_as(&cluster, "no-group", &password("no-group"), args);
-    reader(&["run"]).exits(1).says(&["cannot read on: ", "roup"]);
+    reader(&["run"]).exits(1).says(&["cannot read on: no permission for this consumer group"]);
     // Who only looks needs no group.
     reader(&["tail", "--until-end"]).exits(0);
     reader(&["replay", "--from", "kafka"]).exits(0);
+
+    allow(&cluster, "no-transaction", "--topic");
+    allow(&cluster, "no-transaction", "--group");
+    let run = run_as(&cluster, "no-transaction", &password("no-transaction"), &["run"]).exits(1);
+    run.says(&["cannot begin transactions as groundswell-detect-0: no permission for this transactional id"]);
 }
 
 /// A store with a key and a certificate for 127.0.0.1, and the certificate alone, signed by itself.

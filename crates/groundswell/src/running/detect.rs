@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use groundswell_core::{Arrival, Confluence, Event, OutcomeCounts, Record, SourceId, Telling};
+use groundswell_core::{Arrival, Confluence, Detector, Event, OutcomeCounts, Record, SourceId, Telling};
 use groundswell_io::encode::{CloudEvent, EventEncoder};
 use groundswell_io::kafka::alerts::headers;
 use groundswell_io::kafka::reader::{Next, TopicReader};
@@ -109,6 +109,7 @@ impl Detect {
                     "complaints were lost before they could be read"
                 );
                 let source = SourceId { topic: self.shared.complaints.as_str().into(), partition };
+                self.shared.telemetry.gaps.inc();
                 events.push(gap_event(&source, next, low));
                 (confluence, low)
             }
@@ -168,14 +169,19 @@ impl Detect {
         for task in self.tasks.values_mut() {
             task.report(&self.shared);
         }
-        let ongoing: usize =
-            self.tasks.values().map(|task| task.confluence.detector().ongoing().count()).sum();
-        let known: usize = self.tasks.values().map(|task| task.confluence.detector().n_services_seen()).sum();
+        let sum =
+            |of: fn(&Detector) -> usize| self.tasks.values().map(|task| of(task.confluence.detector())).sum();
+        let ongoing: usize = sum(|detector| detector.ongoing().count());
+        let suspected: usize = sum(|detector| detector.suspected().count());
+        let known: usize = sum(Detector::n_services_seen);
         let set = |state, n: usize| {
             telemetry.services.get_or_create(&StateLabel { state }).set(i64::try_from(n).unwrap_or(i64::MAX));
         };
         set("ongoing", ongoing);
-        set("quiet", known - ongoing);
+        set("suspected", suspected);
+        set("normal", known - ongoing - suspected);
+        let is_silent = self.tasks.values().any(|task| task.confluence.detector().is_feed_silent());
+        telemetry.feed_silent.set(i64::from(is_silent));
         if let Some(frontier) = self.tasks.values().filter_map(|task| task.confluence.frontier()).max() {
             telemetry.watermark_delay_s.set((now_ms() - frontier.as_ms()) as f64 / 1e3);
         }
@@ -251,6 +257,7 @@ impl Member for Detect {
                     "complaints were lost before they could be read"
                 );
                 let source = SourceId { topic: topic.as_str().into(), partition: task.partition };
+                self.shared.telemetry.gaps.inc();
                 task.events.push(gap_event(&source, task.next_offset, low));
                 task.next_offset = low;
                 group.seek(&topic, task.partition, Offset::Offset(low), REQUEST_TIMEOUT)?;

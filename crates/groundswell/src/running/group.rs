@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use groundswell_io::kafka::connection::{Connection, Troubles, note_error, note_log};
+use groundswell_io::kafka::connection::{
+    Connection, ConnectionError, Troubles, note_error, note_log, reason,
+};
 use groundswell_io::kafka::reader::is_passing;
 use groundswell_io::lines::StopFlag;
 use rdkafka::client::ClientContext;
@@ -108,7 +110,9 @@ impl<M: Member> MemberContext<M> {
         loop {
             match work() {
                 Err(Failure::Failed(error))
-                    if started.elapsed() < ASSIGN_DEADLINE && !self.stop.is_raised() =>
+                    if started.elapsed() < ASSIGN_DEADLINE
+                        && !self.stop.is_raised()
+                        && !is_no_permission(&error) =>
                 {
                     tracing::warn!("cannot take partitions over yet: {error:#}");
                     std::thread::sleep(Duration::from_millis(500));
@@ -127,6 +131,11 @@ impl<M: Member> MemberContext<M> {
         group.incremental_unassign(partitions)?;
         outcome
     }
+}
+
+/// What is not permitted will not be a moment later.
+fn is_no_permission(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ConnectionError>().is_some_and(ConnectionError::is_no_permission)
 }
 
 fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
@@ -213,6 +222,6 @@ fn handle_error<M: Member>(group: &Group<M>, context: &MemberContext<M>, error: 
             Ok(())
         }
         _ if is_passing(error) => Ok(()),
-        _ => Err(anyhow::anyhow!("cannot read on: {error}").into()),
+        _ => Err(anyhow::anyhow!("cannot read on: {}", reason(error)).into()),
     }
 }
