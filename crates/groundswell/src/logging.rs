@@ -34,6 +34,8 @@ impl LogArgs {
     pub(crate) fn start(&self) -> Result<(), Failure> {
         let filter = filter(&self.log)?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        // It would tell on stderr that stderr cannot be written, and panic over that: a full disk must not end us.
+        let log = log.log_internal_errors(false);
         match self.log_format {
             LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
             LogFormat::Json => log.json().flatten_event(true).init(),
