@@ -22,7 +22,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use thiserror::Error;
 
 use super::failpoint;
-use super::group::{Group, Member};
+use super::group::{Group, Member, resume_at};
 use super::outbox::{Outbox, Outgoing};
 use super::telemetry::{KindLabel, OutcomeLabel, Role, RoleLabel, StateLabel, now_ms};
 use super::transaction::{Ended, commit};
@@ -260,7 +260,7 @@ impl Member for Detect {
                 self.shared.telemetry.gaps.inc();
                 task.events.push(gap_event(&source, task.next_offset, low));
                 task.next_offset = low;
-                group.seek(&topic, task.partition, Offset::Offset(low), REQUEST_TIMEOUT)?;
+                resume_at(group, &topic, task.partition, low)?;
             }
         }
         Ok(())

@@ -214,6 +214,14 @@ pub(super) fn drive<M: Member>(group: &Group<M>, stop: &StopFlag) -> Outcome {
     outcome
 }
 
+/// Reads a partition on from `offset` after a loss. The library has stopped reading it, and seeks only while it reads.
+pub(super) fn resume_at<M: Member>(group: &Group<M>, topic: &str, partition: i32, offset: i64) -> Outcome {
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    group.incremental_unassign(&place)?;
+    Ok(group.incremental_assign(&place)?)
+}
+
 fn handle_error<M: Member>(group: &Group<M>, context: &MemberContext<M>, error: &KafkaError) -> Outcome {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::AutoOffsetReset) => context.member().handle_loss(group),

@@ -20,7 +20,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use super::failpoint;
-use super::group::{Group, Member};
+use super::group::{Group, Member, resume_at};
 use super::outbox::{Outbox, Outgoing};
 use super::partition::{Partition, Said, Unusable};
 use super::telemetry::{OutcomeLabel, Role, RoleLabel, now_ms};
@@ -340,7 +340,7 @@ impl Member for Ingest {
             let (low, high) = group.fetch_watermarks(&topic, number, REQUEST_TIMEOUT)?;
             if next < low || next > high {
                 self.skip(number, next, low)?;
-                group.seek(&topic, number, Offset::Offset(low), REQUEST_TIMEOUT)?;
+                resume_at(group, &topic, number, low)?;
             }
         }
         Ok(())
