@@ -1,12 +1,13 @@
 //! An installation under test: topics of its own on a broker, processes, and what they publish.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::{Folder, Run, fixture_posts, groundswell, lines, read_text, root};
+use crate::topic::Topic;
 
 /// The variable that names the broker.
 const BROKER_VARIABLE: &str = "GROUNDSWELL_TEST_KAFKA";
@@ -32,11 +33,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts one of `n_nodes` (1 or 3), with further `properties` for each broker.
     pub(crate) fn start(n_nodes: u32, properties: &str) -> Self {
+        Self::start_with(n_nodes, &[("KAFKA_EXTRA_PROPS", properties)])
+    }
+
+    /// Starts one with these variables of the script.
+    pub(crate) fn start_with(n_nodes: u32, variables: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
-        let started = script(&["start", &folder.path("kafka"), &n_nodes.to_string()])
-            .env("KAFKA_EXTRA_PROPS", properties)
-            .output()
-            .expect("the script can be run");
+        let mut command = script(&["start", &folder.path("kafka"), &n_nodes.to_string()]);
+        let started = command.envs(variables.iter().copied()).output().expect("the script can be run");
         let text = String::from_utf8_lossy(&started.stdout).into_owned();
         let bootstrap = text.trim().strip_prefix("bootstrap.servers=").map(str::to_owned);
         let said = String::from_utf8_lossy(&started.stderr);
@@ -72,19 +76,43 @@ pub(crate) struct System {
     pub(crate) bootstrap: String,
     pub(crate) prefix: String,
     pub(crate) folder: Folder,
+    n_partitions: u32,
     n_processes: AtomicU32,
 }
 
 impl System {
     /// Creates the topics, the posts topic with `n_partitions`.
     pub(crate) fn new(bootstrap: &str, n_partitions: u32) -> Self {
+        Self::with_topics(bootstrap, n_partitions, |_| {})
+    }
+
+    /// The same, where `create` has made some of the topics before.
+    pub(crate) fn with_topics(bootstrap: &str, n_partitions: u32, create: impl FnOnce(&Self)) -> Self {
         static N_SYSTEMS: AtomicU32 = AtomicU32::new(0);
         let nth = N_SYSTEMS.fetch_add(1, Ordering::Relaxed);
-        let prefix = format!("test-{}-{nth}", std::process::id());
-        let n_processes = AtomicU32::new(0);
-        let system = Self { bootstrap: bootstrap.to_owned(), prefix, folder: Folder::new(), n_processes };
+        // A broker that stays for long sees the numbers of processes come again.
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+        let system = Self {
+            bootstrap: bootstrap.to_owned(),
+            prefix: format!("test-{}-{}-{nth}", since.as_secs(), std::process::id()),
+            folder: Folder::new(),
+            n_partitions,
+            n_processes: AtomicU32::new(0),
+        };
+        create(&system);
         system.run(&["topics", "create", "--partitions", &n_partitions.to_string()]).exits(0);
         system
+    }
+
+    /// The same installation, its brokers found at another address.
+    pub(crate) fn through(&self, bootstrap: &str) -> Self {
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            prefix: self.prefix.clone(),
+            folder: Folder::new(),
+            n_partitions: self.n_partitions,
+            n_processes: AtomicU32::new(0),
+        }
     }
 
     /// The name of the posts topic.
@@ -128,11 +156,61 @@ impl System {
         lines.chunks(lines.len().div_ceil(n)).enumerate().map(write).collect()
     }
 
+    /// Publishes lines, each with its end.
+    pub(crate) fn publish_lines(&self, lines: &[&[u8]]) {
+        let nth = self.n_processes.fetch_add(1, Ordering::Relaxed);
+        let file = self.folder.write(&format!("process-{nth}.jsonl"), lines.concat());
+        self.publish(&file);
+    }
+
+    /// Starts to publish a file at a multiple of the speed of life. It waits for brokers that are away, as a publisher
+    /// does.
+    pub(crate) fn start_publishing(&self, file: &str, speed: u32) -> Process {
+        self.spawn(&["replay", file, "--to", "kafka", "--speed", &format!("{speed}x")], &[])
+    }
+
+    /// One of its own topics: `alerts`, `state`, `complaints`, `dead-letter`, `posts`.
+    pub(crate) fn topic(&self, name: &str) -> Topic {
+        Topic::new(&self.bootstrap, &format!("{}.{name}", self.prefix))
+    }
+
+    /// How far detect has come in the complaints; `None` if it has not begun or the broker does not answer.
+    pub(crate) fn position(&self) -> Option<i64> {
+        self.topic("complaints").committed(&format!("{}-detect", self.prefix), 0)
+    }
+
+    /// Waits until detect has come further than `position`; gives how long that took.
+    #[track_caller]
+    pub(crate) fn wait_for_progress(&self, position: Option<i64>) -> Duration {
+        let start = Instant::now();
+        wait_until("detect makes progress", || self.position() > position);
+        start.elapsed()
+    }
+
+    /// Waits until ingest has read all posts and detect has taken all complaints that came of them.
+    #[track_caller]
+    pub(crate) fn wait_until_caught_up(&self) {
+        let (posts, complaints) = (self.topic("posts"), self.topic("complaints"));
+        let end = |topic: &Topic, partition| topic.watermarks(partition).map_or(0, |(_, end)| end);
+        let group = format!("{}-ingest", self.prefix);
+        for partition in 0..i32::try_from(self.n_partitions).expect("there are few") {
+            let written = end(&posts, partition);
+            let is_read = || written == 0 || posts.committed(&group, partition) >= Some(written);
+            wait_until("all posts are read", is_read);
+        }
+        let told = end(&complaints, 0);
+        wait_until("all complaints are taken", || self.position() >= Some(told));
+    }
+
     /// Starts `groundswell run` with further arguments and variables.
     pub(crate) fn start(&self, args: &[&str], variables: &[(&str, &str)]) -> Process {
+        self.spawn(&[&["run"], args].concat(), variables)
+    }
+
+    fn spawn(&self, args: &[&str], variables: &[(&str, &str)]) -> Process {
         let nth = self.n_processes.fetch_add(1, Ordering::Relaxed);
         let log = PathBuf::from(self.folder.path(&format!("process-{nth}.log")));
-        let mut command = self.command(&[&["run"], args].concat());
+        let mut command = self.command(args);
         command.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(File::create(&log).expect("a log can be written"));
         Process { child: command.spawn().expect("the program starts"), log }
@@ -173,7 +251,8 @@ impl System {
     pub(crate) fn logs(&self) -> String {
         let n = self.n_processes.load(Ordering::Relaxed);
         let tail = |nth: u32| {
-            let text = read_text(Path::new(&self.folder.path(&format!("process-{nth}.log"))));
+            let text = std::fs::read_to_string(self.folder.path(&format!("process-{nth}.log")));
+            let text = text.unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
             format!("process {nth}:\n  {}\n", lines[lines.len().saturating_sub(15)..].join("\n  "))
         };
