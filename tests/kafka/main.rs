@@ -10,6 +10,7 @@
 //! * `faults`: brokers that go away, networks that are cut, processes that come and go, a full disk.
 //! * `inputs`: posts that come twice, garbage, floods, posts that are gone before they were read.
 //! * `state`: what detect has learned, compacted, or put back from before.
+//! * `verifier`: recomputes the alerts from what is on the posts topic, and finds planted mistakes.
 //! * `commands`: the commands as a user meets them.
 
 #![expect(clippy::print_stderr, reason = "a test says what it leaves out and what it measured")]
@@ -26,3 +27,4 @@ mod proxy;
 mod state;
 mod system;
 mod topic;
+mod verifier;

@@ -299,11 +299,12 @@ impl Task {
 
     fn commit(&mut self, shared: &Shared, group: &Group<Detect>) -> Result<Ended, Failure> {
         let started = Instant::now();
-        let changes = self.confluence.take_changes(shared.hash, self.next_offset);
+        let saved_offset = self.next_offset + i64::from(failpoint::has_bug("off-by-one"));
+        let changes = self.confluence.take_changes(shared.hash, saved_offset);
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&shared.complaints, self.partition, Offset::Offset(self.next_offset))?;
         let (alerts, state) = (shared.names.alerts(), shared.names.state());
-        let send = |outbox: &Outbox| -> Outcome {
+        let send_alerts = |outbox: &Outbox| -> Outcome {
             for event in &self.events {
                 let outgoing = Outgoing {
                     topic: &alerts,
@@ -313,7 +314,9 @@ impl Task {
                 };
                 outbox.send(outgoing, Some(headers(event)))?;
             }
-            failpoint::pass("detect.between_alerts_and_state");
+            Ok(())
+        };
+        let send_state = |outbox: &Outbox| -> Outcome {
             for change in &changes {
                 let outgoing = Outgoing {
                     topic: &state,
@@ -325,6 +328,15 @@ impl Task {
             }
             Ok(())
         };
+        let send = |outbox: &Outbox| -> Outcome {
+            send_alerts(outbox)?;
+            failpoint::pass("detect.between_alerts_and_state");
+            send_state(outbox)
+        };
+        if failpoint::has_bug("state-before-alerts") && !self.events.is_empty() {
+            commit(shared, &self.outbox, send_state, &offsets, || group.group_metadata())?;
+            failpoint::pass("detect.between_transactions");
+        }
         let ended = commit(shared, &self.outbox, send, &offsets, || group.group_metadata())?;
         if ended == Ended::NotOurs {
             return Ok(ended);

@@ -1,7 +1,8 @@
-//! Places at which a test can make the program kill itself, to see what is left behind.
+//! Places at which a test can make the program kill itself, to see what is left behind, and mistakes that it can make it
+//! make, to see that they are found.
 //!
-//! `GROUNDSWELL_FAILPOINT=NAME:N` kills it when it comes to NAME for the Nth time. Without the feature `failpoints`
-//! nothing is compiled in.
+//! `GROUNDSWELL_FAILPOINT=NAME:N` kills it when it comes to NAME for the Nth time; `GROUNDSWELL_PLANTED_BUG=NAME` plants a
+//! mistake. Without the feature `failpoints` nothing is compiled in.
 
 /// Dies here if the test says so.
 #[cfg(feature = "failpoints")]
@@ -27,3 +28,17 @@ pub(super) fn pass(name: &str) {
 /// Does nothing.
 #[cfg(not(feature = "failpoints"))]
 pub(super) fn pass(_: &str) {}
+
+/// Whether the test wants this mistake.
+#[cfg(feature = "failpoints")]
+pub(super) fn has_bug(name: &str) -> bool {
+    use std::sync::OnceLock;
+    static PLANTED: OnceLock<Option<String>> = OnceLock::new();
+    PLANTED.get_or_init(|| std::env::var("GROUNDSWELL_PLANTED_BUG").ok()).as_deref() == Some(name)
+}
+
+/// Never.
+#[cfg(not(feature = "failpoints"))]
+pub(super) const fn has_bug(_: &str) -> bool {
+    false
+}

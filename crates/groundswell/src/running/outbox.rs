@@ -11,8 +11,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
+use super::failpoint;
 use crate::failure::{Failure, Outcome};
 
 /// How long a shut-down may wait for the broker.
@@ -78,12 +79,14 @@ impl Outbox {
         own: &[(&str, &str)],
         stop: &StopFlag,
     ) -> Result<Self, Failure> {
+        // With a patient buffer the planted mistake has something to lose.
+        let linger_ms = if failpoint::has_bug("positions-before-records") { "60000" } else { "5" };
         let mut settings = vec![
             ("enable.idempotence", "true"),
             ("acks", "all"),
             // A broker that is away for long must not make us lose what was read; the buffer is bounded instead.
             ("message.timeout.ms", "0"),
-            ("linger.ms", "5"),
+            ("linger.ms", linger_ms),
             ("compression.type", "lz4"),
         ];
         settings.extend_from_slice(own);
@@ -144,6 +147,11 @@ impl Outbox {
         }
         self.check()?;
         Ok(true)
+    }
+
+    /// Drops what is not on its way yet, as the end of the process would.
+    pub(super) fn discard(&self) {
+        self.producer.purge(PurgeConfig::default().queue());
     }
 
     /// Whether the program is to end and has waited for the broker long enough.
