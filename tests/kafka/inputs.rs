@@ -35,6 +35,37 @@ fn posts_that_come_twice_count_once() {
     system.check_alerts(&golden());
 }
 
+#[test]
+fn posts_in_transactions_are_read_to_their_end_and_known_to_be_idle_there() {
+    const N_PARTITIONS: i32 = 3;
+    let Some(broker) = broker("posts that are written in transactions") else { return };
+    let posts = fixture_posts(SPOTIFY);
+    let posts = lines(&posts);
+    let at = |time: &str| {
+        let is_later = |line: &&[u8]| {
+            let post: Value = serde_json::from_slice(line).expect("a post of a fixture is JSON");
+            post["created_at"].as_str().expect("it has a time") >= time
+        };
+        posts.iter().position(is_later).expect("there are posts as late as that")
+    };
+    // The last partition gets no post of the time in which the outage begins.
+    let (before, begun) = (at("2023-04-20T12:40"), at("2023-04-20T13:00"));
+    let system = System::new(&broker, 3);
+    let topic = system.topic("posts");
+    topic.write_in_transactions(&posts[..before], 20_000, N_PARTITIONS);
+    let mut process = system.start(&[], &[]);
+    process.wait_until_it_says("state restored");
+    topic.write_in_transactions(&posts[before..begun], 1000, N_PARTITIONS - 1);
+    // It ends with the mark of a transaction: unless it is known to be idle there, nobody hears of the outage.
+    wait_until("an alert is told", || !system.alerts().is_empty());
+    process.signal("TERM");
+    process.wait_for_success();
+    topic.write_in_transactions(&posts[begun..], 20_000, N_PARTITIONS);
+    system.run_until_end(2);
+    system.check_alerts(&golden());
+    assert_eq!(system.run(&["replay", "--from", "kafka"]).exits(0).text(), golden());
+}
+
 /// What may come that is no post: the nth of it, and the reason under which it is to be found.
 fn garbage(nth: usize) -> (Vec<u8>, &'static str) {
     let dated = |time: &str| {

@@ -89,6 +89,23 @@ impl Topic {
         }
     }
 
+    /// Writes messages in transactions of `n_each`, to the partitions in turn: behind the last message of a partition there
+    /// is the mark of a transaction.
+    pub(crate) fn write_in_transactions(&self, messages: &[&[u8]], n_each: usize, n_partitions: i32) {
+        let mut config = self.config();
+        config.set("transactional.id", format!("{}.writer", self.name));
+        let producer: BaseProducer = config.create().expect("the settings are sound");
+        producer.init_transactions(TIMEOUT).expect("the broker answers");
+        for messages in messages.chunks(n_each) {
+            producer.begin_transaction().expect("none is open");
+            for (partition, message) in (0..n_partitions).cycle().zip(messages) {
+                let record = BaseRecord::<str, [u8]>::to(&self.name).partition(partition).payload(*message);
+                producer.send(record).unwrap_or_else(|(error, _)| panic!("it must be taken: {error}"));
+            }
+            producer.commit_transaction(TIMEOUT).expect("it must be committed");
+        }
+    }
+
     /// Writes messages to partition 0; `None` removes a key.
     pub(crate) fn write<'a>(&self, messages: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) {
         let producer: BaseProducer = self.config().create().expect("the settings are sound");

@@ -17,7 +17,7 @@ use crate::time::{Bin, BinWidth, EventTime};
 pub enum Arrival {
     /// It was used.
     Used,
-    /// It, or a later one of its source, was seen before.
+    /// It was seen before.
     Redelivered,
     /// Its bin is closed: its source was idle when the others went on.
     Late,
@@ -63,8 +63,8 @@ impl Confluence {
     pub fn handle_record(&mut self, record: Record) -> Arrival {
         let Record { source, telling } = record;
         match telling {
-            Telling::Complaint { position, complaint } => {
-                if !self.sources.is_new(&source, position) {
+            Telling::Complaint { offset, complaint } => {
+                if !self.sources.is_new(&source, offset) {
                     self.n_redelivered += 1;
                     return Arrival::Redelivered;
                 }

@@ -140,6 +140,17 @@ impl Intake {
         self.state.progress.waiting().any(|waiting| waiting.ticket == ticket)
     }
 
+    /// Whether a post dated until `now` is set aside. As long as one is, the source has something left to tell, and is
+    /// not idle as of `now`.
+    pub fn is_waiting_at(&self, now: EventTime) -> bool {
+        self.state.progress.waiting().any(|waiting| waiting.event_time <= now)
+    }
+
+    /// The lowest ticket of a post that is set aside: what became of those before it has been decided.
+    pub fn first_set_aside(&self) -> Option<u64> {
+        self.state.progress.waiting().map(|waiting| waiting.ticket).min()
+    }
+
     /// The latest event time borne out.
     pub fn frontier(&self) -> Option<EventTime> {
         self.state.progress.frontier()

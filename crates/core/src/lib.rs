@@ -88,6 +88,6 @@ pub use pipeline::{Pipeline, Receipt, Stream};
 pub use post::{Outcome, OutcomeCounts, Post, TEXT_BYTES_MAX};
 pub use problem::{Problem, SourceText};
 pub use reach::unreachable_entries;
-pub use record::{Mark, Position, Record, SourceId, Telling};
+pub use record::{Mark, Record, SourceId, Telling};
 pub use snapshot::{ConfigHash, SnapshotError, restore, save};
 pub use time::{Bin, BinWidth, EventTime};

@@ -1,7 +1,9 @@
 //! What intakes tell the detector when they are not in one process: complaints, and how far each source has come.
 //!
-//! Every record carries the position in its source that brought it about. Positions of a source only grow, so whoever
-//! keeps the highest one seen can drop what is delivered again, by whomever and however often.
+//! A complaint carries the offset of its post, and that is what identifies it. It may be told again, by whoever reads the
+//! post again, and not at the same place: a post that was set aside is decided by a later one, or by a quiet that the next
+//! reader finds elsewhere. A mark says up to where all is told, so that whoever receives has to keep only the offsets after
+//! that to drop what comes again.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,26 +25,13 @@ impl std::fmt::Display for SourceId {
     }
 }
 
-/// A place in a source: the post that decided, and the how manyth of its consequences this is. A post that was set
-/// aside is decided by a later one, and has the position of that one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Position {
-    /// Offset of the post that decided; -1 before the first.
-    pub offset: i64,
-    /// 1 for the first consequence; 0 stands for the post itself.
-    pub step: u32,
-}
-
-impl Position {
-    /// Before everything.
-    pub const START: Self = Self { offset: -1, step: 0 };
-}
-
-/// How far a source has come. Everything up to `position` was told before.
+/// How far a source has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The last position that this source has come to.
-    pub position: Position,
+    /// The last offset that was read; -1 before the first.
+    pub offset: i64,
+    /// What became of the posts before this offset has been told. From it on, some may still be set aside.
+    pub settled: i64,
     /// Partitions of the source's topic: until each has left a mark, none of them says how far the posts have come.
     pub n_partitions: u32,
     /// The first bin that the source can have complaints for.
@@ -66,8 +55,8 @@ pub struct Mark {
 pub enum Telling {
     /// A post complains; `complaint` names the services of one shard.
     Complaint {
-        /// Where it was decided.
-        position: Position,
+        /// The offset of its post.
+        offset: i64,
         /// The complaint.
         complaint: Complaint,
     },

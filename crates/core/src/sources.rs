@@ -10,11 +10,11 @@
 //! exactly when people stop posting. The clocks are read by the adapters and written into the marks, so that the same
 //! marks give the same result whenever they are read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Mark, Position, SourceId};
+use crate::record::{Mark, SourceId};
 use crate::time::{Bin, BinWidth, EventTime};
 
 /// How long after a post was read in one source a post written before it may still turn up in another, milliseconds:
@@ -31,6 +31,9 @@ struct Source {
     mark: Mark,
     /// When it had come how far: wall clock and first open bin.
     steps: VecDeque<(i64, Bin)>,
+    /// Offsets of the complaints that were told, from `mark.settled` on: those since the last mark, and those of the few
+    /// posts that came after the first that is set aside.
+    told: BTreeSet<i64>,
 }
 
 /// The progress of all sources.
@@ -51,45 +54,28 @@ pub(crate) enum Reach {
 }
 
 impl Sources {
-    /// Whether `position` is new for its source; it then becomes the last.
-    pub(crate) fn is_new(&mut self, id: &SourceId, position: Position) -> bool {
-        match self.known.get_mut(id) {
-            Some(source) if position > source.mark.position => {
-                source.mark.position = position;
-                // There is more in it after all; how much, its next mark says.
-                source.mark.idle_as_of_ms = None;
-                source.mark.is_finished = false;
-                true
-            }
-            Some(_) => false,
-            None => {
-                let mark = Mark {
-                    position,
-                    n_partitions: 0,
-                    first_bin: None,
-                    open_from: None,
-                    frontier: None,
-                    read_at_ms: 0,
-                    idle_as_of_ms: None,
-                    is_finished: false,
-                    n_posts: Vec::new(),
-                };
-                self.known.insert(id.clone(), Source { mark, steps: VecDeque::new() });
-                true
-            }
+    /// Whether the complaint at `offset` is told for the first time.
+    pub(crate) fn is_new(&mut self, id: &SourceId, offset: i64) -> bool {
+        let source = self.known.entry(id.clone()).or_insert_with(Source::untold);
+        if offset < source.mark.settled || !source.told.insert(offset) {
+            return false;
         }
+        if offset > source.mark.offset {
+            // There is more in it after all; how much, its next mark says.
+            source.mark.idle_as_of_ms = None;
+            source.mark.is_finished = false;
+        }
+        true
     }
 
     /// Takes a mark. Unless a later one came before it, it says how far the source has come.
-    pub(crate) fn handle_mark(&mut self, id: &SourceId, mut mark: Mark) {
-        let Some(source) = self.known.get_mut(id) else {
-            let steps = mark.open_from.map(|bin| (mark.read_at_ms, bin)).into_iter().collect();
-            self.known.insert(id.clone(), Source { mark, steps });
-            return;
-        };
-        // Also of a mark that is not the latest: what one reader has counted and not told before it was gone, the next
-        // tells under positions that a complaint of the first has already passed. Counts only grow, and the bins that a
-        // mark leaves out have not changed.
+    pub(crate) fn handle_mark(&mut self, id: &SourceId, mark: Mark) {
+        let source = self.known.entry(id.clone()).or_insert_with(Source::untold);
+        // What is told and how many posts there were holds of a mark that is not the latest, too. Counts only grow, and
+        // the bins that a mark leaves out have not changed.
+        let settled = source.mark.settled.max(mark.settled);
+        source.mark.settled = settled;
+        source.told = source.told.split_off(&settled);
         let mut counts: BTreeMap<Bin, u64> = std::mem::take(&mut source.mark.n_posts).into_iter().collect();
         for &(bin, n) in &mark.n_posts {
             let known = counts.entry(bin).or_default();
@@ -97,7 +83,7 @@ impl Sources {
         }
         let counts = counts.into_iter().collect();
         // The end of the input is told once: whoever has been replaced and does not know must not take it back.
-        let order = |mark: &Mark| (mark.position, mark.is_finished, mark.idle_as_of_ms);
+        let order = |mark: &Mark| (mark.offset, mark.is_finished, mark.idle_as_of_ms);
         if order(&mark) < order(&source.mark) {
             source.mark.n_posts = counts;
             return;
@@ -112,8 +98,7 @@ impl Sources {
                 source.steps.pop_front();
             }
         }
-        mark.n_posts = counts;
-        source.mark = mark;
+        source.mark = Mark { n_posts: counts, settled, ..mark };
     }
 
     /// The first bin that any source can have complaints for.
@@ -190,6 +175,23 @@ impl Sources {
 }
 
 impl Source {
+    /// A source of which nothing was told.
+    fn untold() -> Self {
+        let mark = Mark {
+            offset: -1,
+            settled: 0,
+            n_partitions: 0,
+            first_bin: None,
+            open_from: None,
+            frontier: None,
+            read_at_ms: 0,
+            idle_as_of_ms: None,
+            is_finished: false,
+            n_posts: Vec::new(),
+        };
+        Self { mark, steps: VecDeque::new(), told: BTreeSet::new() }
+    }
+
     /// The first open bin as of a time at which another source was empty.
     fn open_from_as_of(&self, idle_ms: i64) -> Option<Bin> {
         self.steps.iter().rev().find(|(read_at, _)| read_at + GRACE_MS <= idle_ms).map(|&(_, bin)| bin)
@@ -213,7 +215,8 @@ mod tests {
     /// A mark of one of two partitions that has come to `minute` of event time, read at `read_at_s`.
     fn mark(offset: i64, minute: i64, read_at_s: i64) -> Mark {
         Mark {
-            position: Position { offset, step: 0 },
+            offset,
+            settled: offset + 1,
             n_partitions: 2,
             first_bin: Some(Bin::of_index(0)),
             open_from: Some(Bin::of_index(minute)),
@@ -228,7 +231,8 @@ mod tests {
     fn empty(idle_as_of_s: i64) -> Mark {
         let idle_as_of_ms = Some(idle_as_of_s * 1000);
         Mark {
-            position: Position::START,
+            offset: -1,
+            settled: 0,
             open_from: None,
             frontier: None,
             first_bin: None,
@@ -282,7 +286,7 @@ mod tests {
         sources.handle_mark(&id(0), mark(9, 50, 10));
         sources.handle_mark(&id(1), Mark { idle_as_of_ms: Some(12_000), ..mark(9, 20, 1) });
         assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), until(50));
-        assert!(sources.is_new(&id(1), Position { offset: 10, step: 1 }));
+        assert!(sources.is_new(&id(1), 10));
         assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), until(20));
         sources.handle_mark(&id(1), mark(12, 55, 13));
         assert_eq!(sources.reach(BinWidth::MINUTE, LATENESS_MS), until(50));
@@ -327,14 +331,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_before_is_not_new() {
+    fn what_was_told_before_is_not_new_wherever_it_was_decided() {
         let mut sources = Sources::default();
-        let position = |offset, step| Position { offset, step };
-        assert!(sources.is_new(&id(0), position(5, 1)) && sources.is_new(&id(0), position(5, 2)));
-        assert!(!sources.is_new(&id(0), position(5, 2)) && !sources.is_new(&id(0), position(4, 9)));
-        assert!(sources.is_new(&id(1), position(4, 1)), "positions are a source's own");
-        sources.handle_mark(&id(0), mark(8, 1, 1));
-        assert!(!sources.is_new(&id(0), position(8, 0)), "a mark covers what was told before it");
+        assert!(sources.is_new(&id(0), 5) && sources.is_new(&id(0), 3), "3 was set aside until 5 came");
+        assert!(!sources.is_new(&id(0), 5) && !sources.is_new(&id(0), 3));
+        assert!(sources.is_new(&id(1), 3), "offsets are a source's own");
+        sources.handle_mark(&id(0), Mark { settled: 7, ..mark(8, 1, 1) });
+        assert!(!sources.is_new(&id(0), 6), "a mark covers what was told before it");
+        assert!(sources.is_new(&id(0), 7), "but not what is set aside");
+        sources.handle_mark(&id(0), mark(6, 1, 1));
+        assert!(!sources.is_new(&id(0), 7), "and an older one takes nothing back");
     }
 
     #[test]
@@ -358,7 +364,7 @@ mod tests {
         let mut sources = Sources::default();
         sources.handle_mark(&id(0), mark(9, 1, 1));
         // The first reader told a complaint, and was gone before it told how many posts there were.
-        assert!(sources.is_new(&id(0), Position { offset: 30, step: 1 }));
+        assert!(sources.is_new(&id(0), 30));
         let n_posts = vec![(Bin::of_index(1), 5)];
         sources.handle_mark(&id(0), Mark { n_posts, ..mark(20, 2, 2) });
         assert_eq!(sources.n_posts(), BTreeMap::from([(Bin::of_index(1), 5)]));

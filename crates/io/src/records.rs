@@ -4,14 +4,13 @@
 //! for another service.
 
 use groundswell_core::{
-    Catalogue, Complaint, ConfigHash, EventTime, LanguageTag, Mark, Position, Record, SourceId, Symptoms,
-    Telling,
+    Catalogue, Complaint, ConfigHash, EventTime, LanguageTag, Mark, Record, SourceId, Symptoms, Telling,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Raised with every change to the form.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -62,7 +61,7 @@ enum WireTelling<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct WireComplaint<'a> {
-    position: Position,
+    offset: i64,
     event_time: EventTime,
     post_id: &'a str,
     author: u64,
@@ -77,8 +76,8 @@ struct WireComplaint<'a> {
 /// must not go on.
 pub fn encode(record: &Record, catalogue: &Catalogue, hash: ConfigHash, out: &mut Vec<u8>) {
     let telling = match &record.telling {
-        Telling::Complaint { position, complaint } => WireTelling::Complaint(WireComplaint {
-            position: *position,
+        Telling::Complaint { offset, complaint } => WireTelling::Complaint(WireComplaint {
+            offset: *offset,
             event_time: complaint.event_time,
             post_id: &complaint.post_id,
             author: complaint.author,
@@ -127,7 +126,7 @@ pub fn decode(bytes: &[u8], catalogue: &Catalogue, hash: ConfigHash) -> Result<R
                 language: wire.language,
                 country: wire.country,
             };
-            Telling::Complaint { position: wire.position, complaint }
+            Telling::Complaint { offset: wire.offset, complaint }
         }
         WireTelling::Mark(found, _) if found != hash => {
             return Err(RecordError::OtherConfig { found: found.to_string(), expected: hash.to_string() });
@@ -154,9 +153,8 @@ mod tests {
             language: LanguageTag::UNDETERMINED,
             country: Some(*b"SE"),
         };
-        let position = Position { offset: 3, step: 1 };
         let source = SourceId { topic: "posts".into(), partition: 2 };
-        Record { source, telling: Telling::Complaint { position, complaint } }
+        Record { source, telling: Telling::Complaint { offset: 3, complaint } }
     }
 
     fn hash_of(catalogue: &Catalogue) -> ConfigHash {
@@ -194,7 +192,8 @@ mod tests {
     #[test]
     fn a_mark_of_another_configuration_is_refused() {
         let mark = Mark {
-            position: Position::START,
+            offset: -1,
+            settled: 0,
             n_partitions: 1,
             first_bin: None,
             open_from: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use groundswell_core::{
-    Arrival, Complaint, Config, Confluence, Event, EventTime, FeedEventKind, OutcomeCounts, Position, Record,
+    Arrival, Complaint, Config, Confluence, Event, EventTime, FeedEventKind, OutcomeCounts, Record,
     ServiceIndex, Telling,
 };
 
@@ -154,10 +154,9 @@ impl Detect {
 
     fn pass_off_as_new(&mut self, record: &mut Record) {
         self.n_handled += 1;
-        let position = Position { offset: self.n_handled, step: 1 };
         match &mut record.telling {
-            Telling::Complaint { position: own, .. } => *own = position,
-            Telling::Mark(mark) => mark.position = position,
+            Telling::Complaint { offset, .. } => *offset = self.n_handled,
+            Telling::Mark(mark) => (mark.offset, mark.settled) = (self.n_handled, self.n_handled),
             Telling::Gap { .. } => {}
         }
     }

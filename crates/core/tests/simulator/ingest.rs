@@ -2,15 +2,14 @@
 //!
 //! Rules that the simulator has shown to matter, beside those that the core's documentation states:
 //! * What a task has told is durable before it commits that it has read the posts.
-//! * The step of the last position is committed with offset and state: what a successor tells under a lower position,
-//!   the end of the input for one, would be dropped as seen.
 //! * A task that has read nothing yet says that it read when its predecessor did or, as here, when it took over. Time
 //!   goes on where nobody posts, from when the last post was read: from 1970 it would go on to the present at once.
-//! * While posts are set aside a source is not idle: it has something left to tell.
+//! * While posts are set aside a source is not idle: it has something left to tell. Only posts that are dated later
+//!   than the time as of which it is idle do not matter.
 
 use std::collections::VecDeque;
 
-use groundswell_core::{Config, ConfigHash, EventTime, Intake, Mark, Position, Record, SourceId, Telling};
+use groundswell_core::{Config, ConfigHash, EventTime, Intake, Mark, Record, SourceId, Telling};
 
 use crate::simulator::Bug;
 use crate::simulator::dice::Dice;
@@ -18,6 +17,8 @@ use crate::simulator::schedule::{Schedule, Topic, skew_ms};
 use crate::simulator::world::World;
 
 const DAY_MS: i64 = 86_400_000;
+/// How long after the beginning of the world a quiet is first taken for one.
+const QUIET_FROM_MS: i64 = 300_000;
 
 /// What surrounds a step.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +38,12 @@ pub(crate) struct Committed {
     generation: u32,
     next_offset: usize,
     intake: Option<Vec<u8>>,
-    position: Position,
     pub(crate) is_finished: bool,
 }
 
 impl Committed {
     pub(crate) fn nothing() -> Self {
-        Self { generation: 0, next_offset: 0, intake: None, position: Position::START, is_finished: false }
+        Self { generation: 0, next_offset: 0, intake: None, is_finished: false }
     }
 }
 
@@ -54,7 +54,6 @@ struct Task {
     generation: u32,
     intake: Intake,
     next_offset: usize,
-    position: Position,
     read_at_ms: i64,
     is_finished: bool,
     /// Complaints told since the last mark.
@@ -67,13 +66,11 @@ impl Task {
         committed.generation += 1;
         let state = committed.intake.as_deref().filter(|_| scene.bug != Some(Bug::IntakeForgotten));
         let intake = state.map(|bytes| Intake::restore(scene.config, scene.hash, bytes));
-        let step = if scene.bug == Some(Bug::StepForgotten) { 0 } else { committed.position.step };
         Self {
             partition,
             generation: committed.generation,
             intake: intake.map_or_else(|| Intake::new(scene.config), |it| it.expect("it was saved whole")),
             next_offset: committed.next_offset,
-            position: Position { step, ..committed.position },
             read_at_ms: if scene.bug == Some(Bug::ReadingForgotten) { clock_ms - DAY_MS } else { clock_ms },
             is_finished: committed.is_finished,
             n_unmarked: 0,
@@ -98,7 +95,6 @@ impl Task {
             let post = &scene.world.posts[delivery.post];
             let ticket = self.next_offset as u64;
             self.intake.handle_post(ticket, post.event_time, post.outcome(), post.complaint.clone());
-            self.position = Position { offset: as_offset(self.next_offset), step: 0 };
             self.next_offset += 1;
             self.read_at_ms = clock_ms;
             self.tell(told);
@@ -108,26 +104,36 @@ impl Task {
     fn tell(&mut self, told: &mut VecDeque<Record>) {
         while let Some(admitted) = self.intake.poll_admitted() {
             if let Some(complaint) = admitted.complaint {
-                self.position.step += 1;
                 self.n_unmarked += 1;
-                let telling = Telling::Complaint { position: self.position, complaint };
+                let telling = Telling::Complaint { offset: admitted.ticket.cast_signed(), complaint };
                 told.push_back(Record { source: source(self.partition), telling });
             }
         }
     }
 
-    fn mark(&mut self, scene: &Scene<'_>, now_ms: i64, clock_ms: i64, told: &mut VecDeque<Record>) {
+    /// Says how far the task has come. A source `may_be_quiet` if posts that are set aside may be taken as they are where
+    /// there is nothing to read; not at the very beginning, since which posts are borne out first decides when watching
+    /// begins.
+    fn mark(
+        &mut self,
+        scene: &Scene<'_>,
+        (now_ms, clock_ms): (i64, i64),
+        may_be_quiet: bool,
+        told: &mut VecDeque<Record>,
+    ) {
         let next = scene.topic.partitions[self.partition].get(self.next_offset);
         let is_at_end = next.is_none_or(|delivery| delivery.visible_ms > now_ms);
-        if is_at_end && scene.bug == Some(Bug::QuietNotRepeated) && self.intake.n_set_aside() > 0 {
-            self.intake.handle_quiet(EventTime::from_ms(clock_ms).expect("nobody's clock is that wrong"));
+        let clock = EventTime::from_ms(clock_ms).expect("nobody's clock is that wrong");
+        if is_at_end && may_be_quiet && now_ms > World::START_MS + QUIET_FROM_MS {
+            self.intake.handle_quiet(clock);
             self.tell(told);
         }
-        let has_all_told = self.intake.n_set_aside() == 0
-            || matches!(scene.bug, Some(Bug::IdleTooEarly | Bug::QuietNotRepeated));
+        let has_all_told = !self.intake.is_waiting_at(clock) || scene.bug == Some(Bug::IdleTooEarly);
         let is_idle = is_at_end && has_all_told;
+        let first_open = self.intake.first_set_aside().map(u64::cast_signed);
         let mark = Mark {
-            position: self.position,
+            offset: as_offset(self.next_offset) - 1,
+            settled: first_open.unwrap_or(as_offset(self.next_offset)),
             n_partitions: u32::try_from(scene.schedule.n_partitions).expect("there are few partitions"),
             first_bin: self.intake.first_bin(),
             open_from: self.intake.open_from(),
@@ -154,7 +160,7 @@ impl Task {
         self.intake.finish();
         self.is_finished = true;
         self.tell(told);
-        self.mark(scene, now_ms, clock_ms, told);
+        self.mark(scene, (now_ms, clock_ms), false, told);
     }
 
     fn commit(&self, hash: ConfigHash, committed: &mut Committed) {
@@ -162,7 +168,6 @@ impl Task {
             generation: committed.generation,
             next_offset: self.next_offset,
             intake: Some(self.intake.save(hash)),
-            position: self.position,
             is_finished: self.is_finished,
         };
     }
@@ -215,7 +220,8 @@ impl Worker {
             if is_read && now_ms > scene.topic.end_ms && dice.chance(0.3) {
                 task.finish(scene, now_ms, clock_ms, &mut self.told);
             } else if dice.chance(schedule.mark_chance) {
-                task.mark(scene, now_ms, clock_ms, &mut self.told);
+                let may_be_quiet = dice.chance(schedule.quiet_chance);
+                task.mark(scene, (now_ms, clock_ms), may_be_quiet, &mut self.told);
             }
         }
         if dice.chance(schedule.flush_chance) {

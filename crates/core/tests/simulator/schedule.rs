@@ -44,6 +44,8 @@ pub(crate) struct Schedule {
     /// The most that is read in one step.
     pub(crate) batch_max: usize,
     pub(crate) mark_chance: f64,
+    /// How likely posts that are set aside are taken as they are when there is nothing to read.
+    pub(crate) quiet_chance: f64,
     pub(crate) flush_chance: f64,
     pub(crate) commit_chance: f64,
     /// How likely each kind of fault is in a step.
@@ -89,6 +91,7 @@ impl Schedule {
             leap_chance: dice.log_uniform(0.03, 0.3),
             batch_max: dice.log_uniform(8.0, 400.0) as usize,
             mark_chance: dice.log_uniform(0.2, 1.0),
+            quiet_chance: if dice.chance(0.7) { dice.log_uniform(0.01, 1.0) } else { 0.0 },
             flush_chance: dice.log_uniform(0.1, 1.0),
             commit_chance: dice.log_uniform(0.02, 0.6),
             crash_chance,

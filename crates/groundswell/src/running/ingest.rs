@@ -2,7 +2,7 @@
 //!
 //! What is told of a post is a function of its partition's posts before it. A commit says up to where everything told
 //! has been delivered, together with the state of the intake at that place, so that whoever reads on from there tells
-//! the same again, under the same positions. Nothing more is needed: the detect role drops what it has seen.
+//! the same again: the detect role knows a complaint by the offset of its post, and drops what it has seen.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,10 +41,34 @@ const METADATA_BYTES_MAX: usize = 4000;
 /// complaints of the minutes between them.
 const AHEAD_MS_MAX: i64 = 3_600_000;
 
+/// How long nothing comes though the end is further on, before what is there is taken to be no posts: marks of
+/// transactions have offsets, too. Posts come within a fetch, half a second.
+const NO_POSTS_MS: i64 = 5_000;
+
+/// What is known of the place behind the last post that was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tail {
+    /// Whether the library came to the end there.
+    is_at_end: bool,
+    /// The end that the broker told, and since when.
+    high: Option<(i64, i64)>,
+}
+
+impl Tail {
+    /// The broker says at `now_ms` that the end is at `high`. Whether there are no posts from `next` to there.
+    fn is_empty(&mut self, next: i64, high: i64, now_ms: i64) -> bool {
+        let (known, since_ms) = *self.high.get_or_insert((high, now_ms));
+        if known != high {
+            self.high = Some((high, now_ms));
+            return high == next;
+        }
+        high == next || now_ms - since_ms >= NO_POSTS_MS
+    }
+}
+
 /// What is committed beside a position.
 #[derive(Serialize, Deserialize)]
 struct Committed<'a> {
-    step: u32,
     read_at_ms: i64,
     is_finished: bool,
     intake: &'a [u8],
@@ -66,7 +90,7 @@ pub(super) struct Ingest {
     /// Where each partition is taken to end, if it is.
     ends: Option<BTreeMap<i32, i64>>,
     partitions: BTreeMap<i32, Partition>,
-    at_end: BTreeMap<i32, bool>,
+    tails: BTreeMap<i32, Tail>,
     paused: BTreeMap<i32, bool>,
     /// Since they were last given to the metrics.
     outcomes: OutcomeCounts,
@@ -92,7 +116,7 @@ impl Ingest {
             n_partitions,
             ends,
             partitions: BTreeMap::new(),
-            at_end: BTreeMap::new(),
+            tails: BTreeMap::new(),
             paused: BTreeMap::new(),
             outcomes: OutcomeCounts::default(),
             bytes: Vec::new(),
@@ -150,7 +174,6 @@ impl Ingest {
             }
             let intake = partition.intake().save(self.shared.hash);
             let committed = Committed {
-                step: partition.step(),
                 read_at_ms: partition.read_at_ms(),
                 is_finished: partition.is_finished(),
                 intake: &intake,
@@ -168,7 +191,7 @@ impl Ingest {
         if positions.count() > 0 {
             match group.commit(&positions, CommitMode::Sync) {
                 Ok(()) => self.note_committed(&positions),
-                // The place committed before is as good: what follows it is told again under the same positions.
+                // The place committed before is as good: what follows it is told again.
                 Err(error) => {
                     let error = self.shared.connection.redact(&error.to_string());
                     tracing::warn!("cannot commit positions: {error}");
@@ -199,19 +222,22 @@ impl Ingest {
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
         for number in numbers {
             let topic = self.shared.names.posts.clone();
-            let next = self.partitions[&number].next_offset();
+            let partition = &self.partitions[&number];
+            let tail = self.tails.entry(number).or_default();
             // What is finished has nothing more to tell; a mark a second would keep the complaints' end moving for ever.
-            if self.at_end.get(&number) == Some(&true) && !self.partitions[&number].is_finished() {
-                let asked_ms = now_ms();
-                // Without an answer nothing is known, and the others would not answer either.
-                let Ok((_, high)) = group.fetch_watermarks(&topic, number, Duration::from_secs(1)) else {
-                    break;
-                };
-                if high == next {
-                    self.with_partition(number, |partition, _, outcomes, say| {
-                        partition.handle_idle(asked_ms, outcomes, say);
-                    })?;
-                }
+            if !tail.is_at_end || partition.is_finished() {
+                continue;
+            }
+            let asked_ms = now_ms();
+            // Without an answer nothing is known, and the others would not answer either.
+            let Ok((_, high)) = group.fetch_watermarks(&topic, number, Duration::from_secs(1)) else {
+                tail.high = None;
+                break;
+            };
+            if tail.is_empty(partition.next_offset(), high, asked_ms) {
+                self.with_partition(number, |partition, _, outcomes, say| {
+                    partition.handle_idle(asked_ms, outcomes, say);
+                })?;
             }
         }
         Ok(())
@@ -223,8 +249,10 @@ impl Ingest {
         }
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
         for number in numbers {
+            // The ends were asked for before reading began.
+            let is_at_end = self.tails.get(&number).is_some_and(|tail| tail.is_at_end);
             self.with_partition(number, |partition, _, outcomes, say| {
-                partition.finish_at_end(outcomes, say);
+                partition.finish_at_end(is_at_end, outcomes, say);
             })?;
         }
         Ok(())
@@ -272,8 +300,8 @@ impl Ingest {
         let kept: Committed<'_> = postcard::from_bytes(&bytes).map_err(|_| damaged())?;
         let intake = Intake::restore(&self.shared.settings.config, self.shared.hash, kept.intake)
             .map_err(|error| other_state(&self.shared, &error))?;
-        let partition = Partition::new(source, self.n_partitions, intake, offset, end)
-            .resumed(kept.step, kept.read_at_ms);
+        let partition =
+            Partition::new(source, self.n_partitions, intake, offset, end).resumed(kept.read_at_ms);
         Ok((partition, offset))
     }
 }
@@ -297,7 +325,7 @@ impl Member for Ingest {
             });
             let (partition, offset) = self.restore(number, position, low)?;
             self.partitions.insert(number, partition);
-            self.at_end.insert(number, false);
+            self.tails.insert(number, Tail::default());
             self.paused.insert(number, false);
             let there = if offset < low || offset > high { low } else { offset };
             if there != offset {
@@ -315,7 +343,7 @@ impl Member for Ingest {
         let outcome = if is_lost { Ok(()) } else { self.commit(group, Some(numbers)) };
         for number in numbers {
             self.partitions.remove(number);
-            self.at_end.remove(number);
+            self.tails.remove(number);
             self.paused.remove(number);
         }
         outcome
@@ -323,7 +351,7 @@ impl Member for Ingest {
 
     fn handle_message(&mut self, _: &Group<Self>, message: &BorrowedMessage<'_>) -> Outcome {
         let number = message.partition();
-        self.at_end.insert(number, false);
+        self.tails.insert(number, Tail::default());
         let post = (message.offset(), message.payload().unwrap_or_default(), now_ms());
         self.with_partition(number, |partition, judge, outcomes, say| {
             partition.handle_post(post, judge, outcomes, say);
@@ -331,7 +359,7 @@ impl Member for Ingest {
     }
 
     fn handle_end(&mut self, number: i32) {
-        self.at_end.insert(number, true);
+        self.tails.entry(number).or_default().is_at_end = true;
     }
 
     fn handle_loss(&mut self, group: &Group<Self>) -> Outcome {

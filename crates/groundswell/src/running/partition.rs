@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use groundswell_core::{
-    Admitted, EventTime, Intake, Judge, Judgement, Mark, Outcome, OutcomeCounts, Position, Record, SourceId,
-    Telling,
+    Admitted, EventTime, Intake, Judge, Judgement, Mark, Outcome, OutcomeCounts, Record, SourceId, Telling,
 };
 use groundswell_io::decode::{Rejection, decode};
 use groundswell_io::lines::LINE_BYTES_MAX;
@@ -39,8 +38,6 @@ pub(super) struct Partition {
     intake: Intake,
     /// The next offset to read.
     next_offset: i64,
-    /// Records told because of the post before `next_offset`.
-    step: u32,
     read_at_ms: i64,
     idle_as_of_ms: Option<i64>,
     /// Where the input is taken to be over.
@@ -48,8 +45,8 @@ pub(super) struct Partition {
     is_finished: bool,
     /// Whether something has changed since the last mark.
     is_unmarked: bool,
-    /// Offset, step and whether finished, as last committed.
-    committed: Option<(i64, u32, bool)>,
+    /// Whether something has changed since the last commit.
+    is_uncommitted: bool,
     /// Posts that are set aside, for their dead letters.
     set_aside: BTreeMap<i64, Vec<u8>>,
 }
@@ -67,25 +64,20 @@ impl Partition {
             n_partitions,
             intake,
             next_offset,
-            step: 0,
             read_at_ms: 0,
             idle_as_of_ms: None,
             end,
             is_finished: false,
             is_unmarked: true,
-            committed: None,
+            is_uncommitted: true,
             set_aside: BTreeMap::new(),
         }
     }
 
-    /// The same, where so many records were told because of the post before, and that post was read then. The latter is
-    /// kept since the quiet after it goes on while nobody watches: the posts of that time are on the topic.
-    pub(super) fn resumed(self, step: u32, read_at_ms: i64) -> Self {
-        Self { step, read_at_ms, ..self }
-    }
-
-    pub(super) fn step(&self) -> u32 {
-        self.step
+    /// The same, where the post before was read then. The quiet after it goes on while nobody watches: the posts of that
+    /// time are on the topic.
+    pub(super) fn resumed(self, read_at_ms: i64) -> Self {
+        Self { read_at_ms, ..self }
     }
 
     /// When the last post was read, wall clock.
@@ -99,12 +91,12 @@ impl Partition {
 
     /// Whether there is something to commit.
     pub(super) fn is_uncommitted(&self) -> bool {
-        self.committed != Some((self.next_offset, self.step, self.is_finished))
+        self.is_uncommitted
     }
 
     /// What there is has been committed.
     pub(super) fn note_committed(&mut self) {
-        self.committed = Some((self.next_offset, self.step, self.is_finished));
+        self.is_uncommitted = false;
     }
 
     pub(super) fn next_offset(&self) -> i64 {
@@ -135,10 +127,9 @@ impl Partition {
             return;
         }
         self.next_offset = offset + 1;
-        self.step = 0;
         self.read_at_ms = now_ms;
         self.idle_as_of_ms = None;
-        self.is_unmarked = true;
+        self.note_change();
         let mut reject = |rejection: Rejection| {
             outcomes.record(rejection.outcome);
             if rejection.outcome.is_dead_letter() {
@@ -173,26 +164,34 @@ impl Partition {
         outcomes: &mut OutcomeCounts,
         say: &mut dyn FnMut(Said),
     ) {
+        let Some(now) = EventTime::from_ms(now_ms) else { return };
         let is_quiet = now_ms - self.read_at_ms >= QUIET_MS;
-        if is_quiet
-            && self.intake.n_set_aside() > 0
-            && let Some(now) = EventTime::from_ms(now_ms)
-        {
+        if is_quiet && self.intake.is_waiting_at(now) {
             self.intake.handle_quiet(now);
             self.settle(None, outcomes, say);
+            self.note_change();
         }
-        // Posts that still wait for others may yet be told; only those dated ahead of the clock are not waited for.
-        if is_quiet || self.intake.n_set_aside() == 0 {
+        // What waits for others may yet be told. What is dated ahead of the clock, or spoken against and then followed by
+        // nothing, is not waited for.
+        if is_quiet || !self.intake.is_waiting_at(now) {
             self.idle_as_of_ms = Some(now_ms);
             self.is_unmarked = true;
         }
     }
 
-    /// Ends the input if its end is reached.
-    pub(super) fn finish_at_end(&mut self, outcomes: &mut OutcomeCounts, say: &mut dyn FnMut(Said)) {
-        if !self.is_finished && self.end.is_some_and(|end| self.next_offset >= end) {
+    /// Ends the input if its end is reached: by the last post, or, where `is_at_end` says so, by what comes behind it and
+    /// is none, as the marks of transactions.
+    pub(super) fn finish_at_end(
+        &mut self,
+        is_at_end: bool,
+        outcomes: &mut OutcomeCounts,
+        say: &mut dyn FnMut(Said),
+    ) {
+        let Some(end) = self.end else { return };
+        if !self.is_finished && (self.next_offset >= end || is_at_end) {
+            self.next_offset = self.next_offset.max(end);
             self.is_finished = true;
-            self.is_unmarked = true;
+            self.note_change();
             self.intake.finish();
             self.settle(None, outcomes, say);
         }
@@ -203,8 +202,12 @@ impl Partition {
         let telling = Telling::Gap { from: self.next_offset, to };
         say(Said::Record(Record { source: self.source.clone(), telling }));
         self.next_offset = to;
-        self.step = 0;
+        self.note_change();
+    }
+
+    fn note_change(&mut self) {
         self.is_unmarked = true;
+        self.is_uncommitted = true;
     }
 
     /// How far this partition has come, if that has changed since it was last asked.
@@ -213,7 +216,8 @@ impl Partition {
             return None;
         }
         let mark = Mark {
-            position: self.position(),
+            offset: self.next_offset - 1,
+            settled: self.intake.first_set_aside().map_or(self.next_offset, u64::cast_signed),
             n_partitions: self.n_partitions,
             first_bin: self.intake.first_bin(),
             open_from: self.intake.open_from(),
@@ -229,10 +233,6 @@ impl Partition {
         Some(Record { source: self.source.clone(), telling: Telling::Mark(mark) })
     }
 
-    fn position(&self) -> Position {
-        Position { offset: self.next_offset - 1, step: self.step }
-    }
-
     fn settle(
         &mut self,
         current: Option<(u64, &[u8])>,
@@ -244,8 +244,7 @@ impl Partition {
             let kept = self.set_aside.remove(&offset);
             outcomes.record(outcome);
             if let Some(complaint) = complaint {
-                self.step += 1;
-                let telling = Telling::Complaint { position: self.position(), complaint };
+                let telling = Telling::Complaint { offset, complaint };
                 say(Said::Record(Record { source: self.source.clone(), telling }));
             } else if outcome.is_dead_letter() {
                 let raw = kept.or_else(|| Some(current.filter(|&(own, _)| own == ticket)?.1.to_vec()));
@@ -264,6 +263,7 @@ mod tests {
     use super::*;
 
     const START_MS: i64 = 1_700_000_000_000;
+    const NO_OFFSETS: [i64; 0] = [];
 
     struct World {
         judge: Judge,
@@ -314,53 +314,94 @@ mod tests {
         }
     }
 
-    /// The positions of complaints, as (offset, step).
-    fn positions(said: &[Said]) -> Vec<(i64, u32)> {
-        let position = |one: &Said| match one {
-            Said::Record(Record { telling: Telling::Complaint { position, .. }, .. }) => {
-                Some((position.offset, position.step))
-            }
+    /// The offsets of the posts that are told to be complaints.
+    fn complaints(said: &[Said]) -> Vec<i64> {
+        let offset = |one: &Said| match one {
+            Said::Record(Record { telling: Telling::Complaint { offset, .. }, .. }) => Some(*offset),
             _ => None,
         };
-        said.iter().filter_map(position).collect()
+        said.iter().filter_map(offset).collect()
+    }
+
+    /// What the partition's next mark says: the last offset that was read, from where on some may be set aside, whether it
+    /// is idle.
+    fn marked(world: &mut World) -> Option<(i64, i64, bool)> {
+        match world.partition.mark()?.telling {
+            Telling::Mark(mark) => Some((mark.offset, mark.settled, mark.idle_as_of_ms.is_some())),
+            other => panic!("no mark: {other:?}"),
+        }
     }
 
     #[test]
-    fn a_post_that_was_set_aside_has_the_position_of_the_one_that_decided() {
+    fn a_post_that_was_set_aside_keeps_its_offset() {
         let mut world = World::new(None);
-        let said: Vec<Vec<(i64, u32)>> =
-            (0..6).map(|offset| positions(&world.complain(offset, offset))).collect();
-        let first_four: [Vec<(i64, u32)>; 4] = Default::default();
-        assert_eq!(said[..4], first_four, "the first posts wait until there are five");
-        assert_eq!(said[4], [(4, 1), (4, 2), (4, 3), (4, 4), (4, 5)]);
-        assert_eq!(said[5], [(5, 1)]);
-        assert_eq!(positions(&world.complain(3, 3)), [], "what was read is not read again");
+        for offset in 0..4 {
+            assert_eq!(
+                complaints(&world.complain(offset, offset)),
+                NO_OFFSETS,
+                "the first posts wait until there are five"
+            );
+        }
+        assert_eq!(marked(&mut world), Some((3, 0, false)));
+        assert_eq!(complaints(&world.complain(4, 4)), [0, 1, 2, 3, 4]);
+        assert_eq!(marked(&mut world), Some((4, 5, false)));
+        assert_eq!(complaints(&world.complain(5, 5)), [5]);
+        assert_eq!(complaints(&world.complain(3, 3)), NO_OFFSETS, "what was read is not read again");
     }
 
     #[test]
     fn posts_of_a_quiet_partition_are_taken_after_a_minute_unless_they_are_dated_later() {
         let mut world = World::new(None);
-        assert_eq!(positions(&world.complain(0, 0)), []);
-        assert_eq!(positions(&world.complain(1, 7200)), []);
-        assert_eq!(positions(&world.idle(59)), [], "others may still speak");
-        assert_eq!(positions(&world.idle(61)), [(1, 1)], "the one that is not dated ahead of the clock");
-        assert_eq!(positions(&world.idle(7300)), [(1, 2)], "and the other when its time has come");
+        assert_eq!(complaints(&world.complain(0, 0)), NO_OFFSETS);
+        assert_eq!(complaints(&world.complain(1, 7200)), NO_OFFSETS);
+        world.partition.note_committed();
+        assert_eq!(complaints(&world.idle(59)), NO_OFFSETS, "others may still speak");
+        assert_eq!(marked(&mut world), Some((1, 0, false)), "it has something left to tell");
+        assert!(!world.partition.is_uncommitted());
+        assert_eq!(complaints(&world.idle(61)), [0], "the one that is not dated ahead of the clock");
+        assert_eq!(marked(&mut world), Some((1, 1, true)));
+        assert!(world.partition.is_uncommitted(), "whoever reads on must know what was decided");
+        assert_eq!(complaints(&world.idle(7300)), [1], "and the other when its time has come");
+    }
+
+    #[test]
+    fn a_post_that_was_spoken_against_does_not_keep_a_quiet_partition_busy() {
+        let mut world = World::new(None);
+        for offset in 0..5 {
+            world.complain(offset, offset);
+        }
+        world.complain(5, 7200);
+        world.complain(6, 6);
+        assert_eq!(complaints(&world.idle(7300)), NO_OFFSETS);
+        assert_eq!(marked(&mut world), Some((6, 5, true)));
     }
 
     #[test]
     fn the_end_of_the_input_decides_what_waits_and_is_marked() {
         let mut world = World::new(Some(1));
-        assert_eq!(positions(&world.complain(0, 0)), []);
+        assert_eq!(complaints(&world.complain(0, 0)), NO_OFFSETS);
         let mut said = Vec::new();
-        world.partition.finish_at_end(&mut world.outcomes, &mut |one| said.push(one));
-        assert_eq!(positions(&said), [(0, 1)]);
-        let Some(Record { telling: Telling::Mark(mark), .. }) = world.partition.mark() else {
-            panic!("a mark is due")
-        };
-        assert!(mark.is_finished && mark.position == Position { offset: 0, step: 1 }, "{mark:?}");
+        world.partition.finish_at_end(false, &mut world.outcomes, &mut |one| said.push(one));
+        assert_eq!(complaints(&said), [0]);
+        assert!(world.partition.is_finished());
+        assert_eq!(marked(&mut world), Some((0, 1, false)));
         assert_eq!(world.partition.mark(), None, "nothing has changed since");
         assert_eq!(world.complain(1, 1), [], "what comes after the end is left");
         assert_eq!(world.partition.next_offset(), 1);
+    }
+
+    #[test]
+    fn the_end_of_the_input_need_not_be_a_post() {
+        let mut world = World::new(Some(3));
+        world.complain(0, 0);
+        let finish = |world: &mut World, is_at_end| {
+            let mut said = Vec::new();
+            world.partition.finish_at_end(is_at_end, &mut world.outcomes, &mut |one| said.push(one));
+            complaints(&said)
+        };
+        assert_eq!(finish(&mut world, false), NO_OFFSETS);
+        assert_eq!(finish(&mut world, true), [0]);
+        assert_eq!(world.partition.next_offset(), 3);
     }
 
     #[test]
