@@ -37,7 +37,7 @@ It reads and changes nothing: any number of people may follow. Ctrl-C ends it.";
 
 /// Options of `tail`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("posts_topic", |arg| arg.hide(true)))]
 pub(crate) struct Args {
     /// Print each event as `replay` does, a CloudEvent in a line of JSON, instead of a line for people.
     #[arg(long)]

@@ -14,6 +14,7 @@ use groundswell_core::{Arrival, Confluence, Detector, Event, OutcomeCounts, Reco
 use groundswell_io::encode::{CloudEvent, EventEncoder};
 use groundswell_io::kafka::alerts::headers;
 use groundswell_io::kafka::reader::{Next, TopicReader};
+use groundswell_io::kafka::topics::STATE_BYTES_MAX;
 use groundswell_io::records::{self, RecordError};
 use rdkafka::consumer::Consumer;
 use rdkafka::message::BorrowedMessage;
@@ -85,6 +86,7 @@ impl Detect {
         let own = [
             ("transactional.id", id.as_str()),
             ("transaction.timeout.ms", "30000"),
+            ("message.max.bytes", STATE_BYTES_MAX),
             ("message.timeout.ms", "30000"),
         ];
         let outbox = Outbox::open(&self.shared.connection, &own, &self.shared.stop)?;
@@ -190,13 +192,13 @@ impl Detect {
 
 impl Member for Detect {
     fn assign(&mut self, group: &Group<Self>, numbers: &[i32]) -> Result<Vec<(i32, i64)>, Failure> {
-        self.shared.telemetry.rebalances.get_or_create(&RoleLabel { role: Role::Detect.name() }).inc();
         let mut offsets = Vec::new();
         for &number in numbers {
             let task = self.open(group, number)?;
             offsets.push((number, task.next_offset));
             self.tasks.insert(number, task);
         }
+        self.shared.telemetry.rebalances.get_or_create(&RoleLabel { role: Role::Detect.name() }).inc();
         Ok(offsets)
     }
 

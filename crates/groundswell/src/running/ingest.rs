@@ -4,14 +4,14 @@
 //! has been delivered, together with the state of the intake at that place, so that whoever reads on from there tells
 //! the same again: the detect role knows a complaint by the offset of its post, and drops what it has seen.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-use groundswell_core::{Intake, Judge, Judgement, OutcomeCounts, SourceId, Telling};
+use groundswell_core::{EventTime, Intake, Judge, Judgement, OutcomeCounts, Record, SourceId, Telling};
 use groundswell_io::dead_letter::{self, DeadLetter};
 use groundswell_io::records;
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -19,6 +19,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
+use super::alignment::{Alignment, Reading};
 use super::failpoint;
 use super::group::{Group, Member, resume_at};
 use super::outbox::{Outbox, Outgoing};
@@ -37,9 +38,6 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that a broker keeps beside a committed position, less some room (`offset.metadata.max.bytes` is 4096).
 const METADATA_BYTES_MAX: usize = 4000;
-/// A partition that is this far ahead of the slowest waits, milliseconds of event time: the detect role has to keep the
-/// complaints of the minutes between them.
-const AHEAD_MS_MAX: i64 = 3_600_000;
 
 /// How long nothing comes though the end is further on, before what is there is taken to be no posts: marks of
 /// transactions have offsets, too. Posts come within a fetch, half a second.
@@ -70,6 +68,7 @@ impl Tail {
 #[derive(Serialize, Deserialize)]
 struct Committed<'a> {
     read_at_ms: i64,
+    is_idle: bool,
     is_finished: bool,
     intake: &'a [u8],
 }
@@ -78,6 +77,16 @@ struct Committed<'a> {
 pub(super) fn is_finished(metadata: &str) -> bool {
     let bytes = BASE64.decode(metadata).unwrap_or_default();
     postcard::from_bytes::<Committed<'_>>(&bytes).is_ok_and(|kept| kept.is_finished)
+}
+
+/// How far a partition had come at a committed position; `None` if there was no more to read then.
+pub(super) fn busy_frontier(shared: &Shared, metadata: &str) -> Option<EventTime> {
+    let bytes = BASE64.decode(metadata).ok()?;
+    let kept: Committed<'_> = postcard::from_bytes(&bytes).ok()?;
+    if kept.is_idle || kept.is_finished {
+        return None;
+    }
+    Intake::restore(&shared.settings.config, shared.hash, kept.intake).ok()?.frontier()
 }
 
 /// The member of the ingest group.
@@ -91,7 +100,8 @@ pub(super) struct Ingest {
     ends: Option<BTreeMap<i32, i64>>,
     partitions: BTreeMap<i32, Partition>,
     tails: BTreeMap<i32, Tail>,
-    paused: BTreeMap<i32, bool>,
+    alignment: Alignment,
+    paused: BTreeSet<i32>,
     /// Since they were last given to the metrics.
     outcomes: OutcomeCounts,
     bytes: Vec<u8>,
@@ -117,7 +127,8 @@ impl Ingest {
             ends,
             partitions: BTreeMap::new(),
             tails: BTreeMap::new(),
-            paused: BTreeMap::new(),
+            alignment: Alignment::default(),
+            paused: BTreeSet::new(),
             outcomes: OutcomeCounts::default(),
             bytes: Vec::new(),
             marked: now,
@@ -135,8 +146,11 @@ impl Ingest {
         let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
         let mut outcome = Ok(());
         let sender = Sender { shared: &self.shared, outbox: &self.outbox };
-        let bytes = &mut self.bytes;
+        let (bytes, alignment) = (&mut self.bytes, &mut self.alignment);
         let mut say = |said: Said| {
+            if let Said::Record(Record { telling: Telling::Complaint { complaint, .. }, .. }) = &said {
+                alignment.note_complaint(complaint.event_time);
+            }
             if outcome.is_ok() {
                 outcome = sender.send(number, &said, bytes);
             }
@@ -175,6 +189,7 @@ impl Ingest {
             let intake = partition.intake().save(self.shared.hash);
             let committed = Committed {
                 read_at_ms: partition.read_at_ms(),
+                is_idle: partition.is_idle(),
                 is_finished: partition.is_finished(),
                 intake: &intake,
             };
@@ -260,25 +275,32 @@ impl Ingest {
 
     /// Lets the partitions that are far ahead of the slowest wait.
     fn align(&mut self, group: &Group<Self>) -> Outcome {
-        let busy =
-            self.partitions.values().filter(|partition| !partition.is_idle() && !partition.is_finished());
-        let Some(slowest) = busy.filter_map(Partition::frontier).min() else { return Ok(()) };
-        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
-        for (&number, partition) in &self.partitions {
-            let ahead_ms = partition.frontier().map_or(0, |frontier| frontier.ms_since(slowest));
-            let is_paused = self.paused.entry(number).or_default();
-            if *is_paused != (ahead_ms > AHEAD_MS_MAX) {
-                *is_paused = !*is_paused;
-                let list = if *is_paused { &mut pause } else { &mut resume };
+        let reading = |partition: &Partition| {
+            let is_busy = !partition.is_idle() && !partition.is_finished();
+            Some(Reading { frontier: partition.frontier()?, is_busy })
+        };
+        let own =
+            self.partitions.iter().filter_map(|(&n, partition)| Some((n, reading(partition)?))).collect();
+        let waiting = {
+            let busy = self.shared.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            self.alignment.waiting(&own, &busy)
+        };
+        let list = |numbers: Vec<&i32>| {
+            let mut list = TopicPartitionList::new();
+            for &number in numbers {
                 list.add_partition(&self.shared.names.posts, number);
             }
-        }
+            list
+        };
+        let pause = list(waiting.difference(&self.paused).collect());
+        let resume = list(self.paused.difference(&waiting).collect());
         if pause.count() > 0 {
             group.pause(&pause)?;
         }
         if resume.count() > 0 {
             group.resume(&resume)?;
         }
+        self.paused = waiting;
         Ok(())
     }
 
@@ -309,7 +331,6 @@ impl Ingest {
 impl Member for Ingest {
     fn assign(&mut self, group: &Group<Self>, numbers: &[i32]) -> Result<Vec<(i32, i64)>, Failure> {
         let topic = self.shared.names.posts.clone();
-        self.shared.telemetry.rebalances.get_or_create(&RoleLabel { role: Role::Ingest.name() }).inc();
         let mut asked = TopicPartitionList::new();
         for &number in numbers {
             asked.add_partition(&topic, number);
@@ -326,7 +347,6 @@ impl Member for Ingest {
             let (partition, offset) = self.restore(number, position, low)?;
             self.partitions.insert(number, partition);
             self.tails.insert(number, Tail::default());
-            self.paused.insert(number, false);
             let there = if offset < low || offset > high { low } else { offset };
             if there != offset {
                 self.skip(number, offset, there)?;
@@ -335,6 +355,7 @@ impl Member for Ingest {
         }
         self.finish_at_ends()?;
         self.write_marks()?;
+        self.shared.telemetry.rebalances.get_or_create(&RoleLabel { role: Role::Ingest.name() }).inc();
         Ok(offsets)
     }
 
@@ -371,6 +392,7 @@ impl Member for Ingest {
             if next < low || next > high {
                 self.skip(number, next, low)?;
                 resume_at(group, &topic, number, low)?;
+                self.paused.remove(&number);
             }
         }
         Ok(())

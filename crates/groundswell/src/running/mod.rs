@@ -1,6 +1,7 @@
 //! The running system beside Kafka: two roles, a thread each, and somebody who watches them.
 //!
-//! In reading order: [`group`] polls; [`partition`] and [`ingest`] turn posts into records; [`detect`] turns those into
+//! In reading order: [`group`] polls; [`partition`] and [`ingest`] turn posts into records, at a pace that [`alignment`]
+//! decides; [`detect`] turns those into
 //! alerts, with [`transaction`]; [`outbox`] writes; [`telemetry`] and [`http`] tell how it goes.
 //!
 //! Shutting down, at SIGTERM or at the end of the input: stop reading; write the last marks and wait until everything
@@ -10,11 +11,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use groundswell_core::{ConfigHash, RestoreError};
+use groundswell_core::{ConfigHash, EventTime, RestoreError};
 use groundswell_io::kafka::connection::{Connection, ConnectionContext};
 use groundswell_io::kafka::topics::{self, TopicNames};
 use groundswell_io::lines::StopFlag;
@@ -24,6 +25,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::failure::{Failure, Outcome, usage};
 use crate::settings::Settings;
 
+mod alignment;
 mod detect;
 mod failpoint;
 mod group;
@@ -68,6 +70,8 @@ struct Shared {
     names: TopicNames,
     complaints: String,
     telemetry: Telemetry,
+    /// How far the partitions of the posts topic that are busy have come, as last committed by whatever process.
+    busy: Mutex<BTreeMap<i32, EventTime>>,
     stop: StopFlag,
 }
 
@@ -79,7 +83,8 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     let hash = settings.hash();
     let telemetry = Telemetry::new(hash.to_string(), connection.troubles().clone());
     let complaints = names.complaints();
-    let shared = Arc::new(Shared { settings, hash, connection, names, complaints, telemetry, stop });
+    let busy = Mutex::default();
+    let shared = Arc::new(Shared { settings, hash, connection, names, complaints, telemetry, busy, stop });
     let watcher = Watcher::new(&shared, n_posts_partitions, until_end, runs_detect)?;
     if let Some(address) = metrics {
         http::serve(address, Arc::clone(&shared))?;
@@ -267,6 +272,13 @@ impl Watcher {
             else {
                 return;
             };
+            if *role == Role::Ingest {
+                let frontier = |(&number, (_, metadata)): (&i32, &(i64, String))| {
+                    Some((number, ingest::busy_frontier(shared, metadata)?))
+                };
+                let busy = committed.iter().filter_map(frontier).collect();
+                *shared.busy.lock().unwrap_or_else(PoisonError::into_inner) = busy;
+            }
             for (partition, high) in highs {
                 let label = PartitionLabel { role: role.name(), topic: topic.clone(), partition };
                 let lag = high - committed.get(&partition).map_or(0, |(at, _)| *at);

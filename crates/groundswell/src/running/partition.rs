@@ -174,6 +174,7 @@ impl Partition {
         // What waits for others may yet be told. What is dated ahead of the clock, or spoken against and then followed by
         // nothing, is not waited for.
         if is_quiet || !self.intake.is_waiting_at(now) {
+            self.is_uncommitted |= !self.is_idle();
             self.idle_as_of_ms = Some(now_ms);
             self.is_unmarked = true;
         }

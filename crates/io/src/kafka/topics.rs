@@ -18,6 +18,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// was made, and `run` is often started right after `topics create`.
 const VISIBLE_DEADLINE: Duration = Duration::from_secs(1);
 const MS_PER_DAY: u64 = 86_400_000;
+/// The most that a record of the state topic may take, bytes. The largest are lists of authors of a busy minute.
+pub const STATE_BYTES_MAX: &str = "8388608";
 const CLEANUP_POLICY: &str = "cleanup.policy";
 
 /// The names of the topics of one installation.
@@ -131,7 +133,7 @@ pub fn plan(names: &TopicNames, options: PlanOptions) -> Vec<TopicPlan> {
                 ("segment.ms", (MS_PER_DAY / 24).to_string()),
                 ("segment.bytes", (64 * 1024 * 1024).to_string()),
                 ("min.cleanable.dirty.ratio", "0.1".to_owned()),
-                ("max.message.bytes", (8 * 1024 * 1024).to_string()),
+                ("max.message.bytes", STATE_BYTES_MAX.to_owned()),
             ],
             "what the detect role has learned",
         ),
