@@ -87,6 +87,8 @@ fn one_of_three_brokers_may_crash() {
     let publisher = publish_over(&system, 30);
     for node in ["1", "2"] {
         system.wait_for_progress(system.position());
+        // One at a time: two that are away together are more than three replicas bear.
+        cluster.wait_until_in_sync();
         cluster.control("kill", &[node]);
         print_resumed(&format!("broker {node} of three was killed"), resume_time(&system), 30);
         cluster.control("start", &[]);
@@ -138,7 +140,8 @@ fn processes_that_come_and_go_every_second_lose_and_double_nothing() {
     let mut processes = std::collections::VecDeque::from([system.start(&[], &[])]);
     let mut n_left = 0;
     while !publisher.has_ended() {
-        processes.push_back(system.start(&[], &small));
+        // So many that come at once may have to wait for a broker on a small machine.
+        processes.push_back(system.start(&["--probe-timeout", "60"], &small));
         let came = Instant::now();
         let newest = processes.len() - 1;
         wait_until("the newest is in the groups, or a second is over", || {

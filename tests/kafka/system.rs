@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::{Folder, Run, fixture_posts, groundswell, lines, read_text, root};
-use crate::topic::Topic;
+use crate::topic::{self, Topic};
 
 /// The variable that names the broker.
 const BROKER_VARIABLE: &str = "GROUNDSWELL_TEST_KAFKA";
@@ -54,6 +54,13 @@ impl Cluster {
         let done =
             script(&[&[command, &self.folder.path("kafka")], arguments].concat()).output().expect("it runs");
         assert!(done.status.success(), "{command} must succeed: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+impl Cluster {
+    /// Waits until every replica has what its leader has: whoever then loses a node loses no more than that.
+    pub(crate) fn wait_until_in_sync(&self) {
+        wait_until("all replicas are in sync", || topic::is_in_sync(&self.bootstrap));
     }
 }
 

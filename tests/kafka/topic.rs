@@ -142,6 +142,14 @@ impl Topic {
     }
 }
 
+/// Whether every replica of every partition has what its leader has.
+pub(crate) fn is_in_sync(bootstrap: &str) -> bool {
+    let consumer = Topic::new(bootstrap, "").consumer();
+    let Ok(metadata) = consumer.fetch_metadata(None, Duration::from_secs(5)) else { return false };
+    let mut partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+    partitions.all(|partition| partition.isr().len() == partition.replicas().len())
+}
+
 fn wait_for<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
     runtime.block_on(work)

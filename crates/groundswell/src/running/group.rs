@@ -30,6 +30,9 @@ const MESSAGES_PER_TICK: u32 = 64;
 /// after which the group does without us.
 const ASSIGN_DEADLINE: Duration = Duration::from_secs(240);
 
+/// How long leaving may take, after everything has been committed.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
+
 /// What a group's member does with its partitions.
 pub(super) trait Member: Send + Sized + 'static {
     /// Takes partitions over; gives for each the offset to read on from.
@@ -58,6 +61,8 @@ pub(super) struct MemberContext<M> {
     failure: Mutex<Option<Failure>>,
     /// Whether the member leaves: then it takes nothing over any more.
     is_leaving: AtomicBool,
+    /// Whether the library has been told so: from then on it may never answer an assignment.
+    is_closing: AtomicBool,
     /// Whether something failed half-way: then nothing may be committed any more, not even while leaving.
     has_failed: AtomicBool,
     stop: StopFlag,
@@ -70,6 +75,7 @@ impl<M: Member> MemberContext<M> {
             member: Mutex::new(member),
             failure: Mutex::new(None),
             is_leaving: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             stop: stop.clone(),
         }
@@ -88,6 +94,9 @@ impl<M: Member> MemberContext<M> {
     }
 
     fn take_over(&self, group: &Group<M>, partitions: &TopicPartitionList) -> Outcome {
+        if self.is_closing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         if self.is_leaving.load(Ordering::Relaxed) {
             // The library asks no broker any more, and nothing of these will be read.
             return Ok(group.incremental_assign(partitions)?);
@@ -212,6 +221,32 @@ pub(super) fn drive<M: Member>(group: &Group<M>, stop: &StopFlag) -> Outcome {
     let outcome = outcome.and_then(|()| context.member().close(group));
     context.has_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
     outcome
+}
+
+/// Leaves the group. Says `false` if the library does not come to an end in time: then the group goes on without us when
+/// its session timeout is over.
+///
+/// An assignment that waits for us while the library closes is never carried out, and who asks for it waits for ever
+/// (librdkafka issue 4884); so what waits is served first, and nothing is assigned from then on.
+pub(super) fn leave<M: Member>(group: Group<M>) -> bool {
+    let context = rdkafka::client::Client::context(group.client());
+    let started = Instant::now();
+    let is_late = || started.elapsed() >= LEAVE_DEADLINE;
+    while group.poll(Duration::ZERO).is_some() && !is_late() {}
+    context.is_closing.store(true, Ordering::Relaxed);
+    if let Err(error) = group.close_queue() {
+        tracing::warn!("cannot leave the group: {error}");
+    }
+    while !group.closed() && !is_late() {
+        drop(group.poll(POLL));
+    }
+    let is_closed = group.closed();
+    if !is_closed {
+        tracing::warn!("the group did not let go in time; it goes on without this process in a few seconds");
+        // Dropping it would wait for as long as it takes.
+        std::mem::forget(group);
+    }
+    is_closed
 }
 
 /// Reads a partition on from `offset` after a loss. The library has stopped reading it, and seeks only while it reads.

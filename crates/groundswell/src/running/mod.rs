@@ -37,7 +37,7 @@ mod telemetry;
 mod transaction;
 
 use detect::{Detect, TakenOver};
-use group::{Group, Member, MemberContext, drive};
+use group::{Group, Member, MemberContext, drive, leave};
 use ingest::Ingest;
 use outbox::Outbox;
 use telemetry::{PartitionLabel, Role, Telemetry};
@@ -139,18 +139,26 @@ fn run_ingest(shared: &Arc<Shared>, n_partitions: u32, ends: Option<BTreeMap<i32
     let member = Ingest::new(shared, outbox, n_partitions, ends);
     let group = join(shared, Role::Ingest, member)?;
     group.subscribe(&[&shared.names.posts])?;
-    drive(&group, &shared.stop)
+    let outcome = drive(&group, &shared.stop);
+    leave(group);
+    outcome
 }
 
 fn run_detect(shared: &Arc<Shared>) -> Outcome {
     loop {
         let group = join(shared, Role::Detect, Detect::new(shared))?;
         group.subscribe(&[&shared.complaints])?;
-        match drive(&group, &shared.stop) {
+        let outcome = drive(&group, &shared.stop);
+        let has_left = leave(group);
+        match outcome {
             Err(Failure::Failed(error)) if error.is::<TakenOver>() => {
                 if shared.stop.is_raised() {
                     tracing::warn!("{error}");
                     return Ok(());
+                }
+                if !has_left {
+                    // It would stay a member beside the new one, and keep partitions that nobody reads.
+                    return Err(Failure::Failed(error));
                 }
                 tracing::warn!("{error}; joining the group anew");
             }

@@ -148,6 +148,11 @@ impl Connection {
         Self { probe_deadline, ..self }
     }
 
+    /// How long a broker may take to answer at the start.
+    pub fn probe_deadline(&self) -> Duration {
+        self.probe_deadline
+    }
+
     /// The addresses.
     pub fn bootstrap(&self) -> &str {
         self.settings.get("bootstrap.servers").map_or("", String::as_str)

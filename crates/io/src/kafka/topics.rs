@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::connection::{Connection, ConnectionContext, ConnectionError, describe};
 
@@ -247,7 +247,17 @@ fn settings_of(
 ) -> Result<Result<BTreeMap<String, String>, RDKafkaErrorCode>, ConnectionError> {
     let what = || format!("cannot see the settings of topic {topic}");
     let asked = [ResourceSpecifier::Topic(topic)];
-    let answers = futures_executor::block_on(admin.describe_configs(&asked, &options()));
+    let started = Instant::now();
+    let answers = loop {
+        let answers = futures_executor::block_on(admin.describe_configs(&asked, &options()));
+        let is_slow = |error: &KafkaError| {
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
+                && started.elapsed() < connection.probe_deadline()
+        };
+        if !answers.as_ref().is_err_and(is_slow) {
+            break answers;
+        }
+    };
     match answers.map_err(|error| connection.failed(what(), &error))?.into_iter().next() {
         Some(Ok(found)) => {
             Ok(Ok(found.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()))
