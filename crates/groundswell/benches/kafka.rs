@@ -57,8 +57,7 @@ impl Bench {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_groundswell"));
         command.args(args).args(["--bootstrap", &self.bootstrap, "--prefix", &self.prefix]);
-        command.args(["--posts-topic", &self.posts_topic(), "--no-builtin-catalog", "--catalog"]);
-        command.arg(&self.catalogue).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(["--posts-topic", &self.posts_topic()]).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
@@ -81,7 +80,8 @@ impl Bench {
     }
 
     fn start(&self, name: &str, args: &[&str]) -> Child {
-        let mut command = self.command(&[&["run"], args].concat());
+        let mut command = self.command(&[&["run", "--no-builtin-catalog"], args].concat());
+        command.arg("--catalog").arg(&self.catalogue);
         command.stderr(File::create(self.log(name)).expect("a log can be written"));
         command.spawn().expect("the program starts")
     }
