@@ -157,6 +157,11 @@ fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// The median; `None` of nothing.
+pub(crate) fn median(values: Vec<f64>) -> Option<f64> {
+    quantile(values, 0.5)
+}
+
 /// The q-quantile, by linear interpolation between order statistics (R's type 7).
 fn quantile(mut values: Vec<f64>, q: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -167,7 +172,7 @@ fn quantile(mut values: Vec<f64>, q: f64) -> Option<f64> {
 
 /// The exact 95 % interval of a Poisson mean of which `n` events were seen (Garwood, Biometrika 28, 1936): quantiles of
 /// χ² with 2n and 2n + 2 degrees of freedom, halved.
-fn poisson_interval_95(n: u64) -> (f64, f64) {
+pub(crate) fn poisson_interval_95(n: u64) -> (f64, f64) {
     let half_quantile = |freedom: f64, p: f64| {
         ChiSquared::new(freedom).expect("positive degrees of freedom").inverse_cdf(p) / 2.0
     };

@@ -25,6 +25,7 @@ mod running;
 mod scoring;
 mod settings;
 mod summary;
+mod synthetic;
 
 /// Detects outages of online services from what their users post.
 #[derive(Debug, Parser)]

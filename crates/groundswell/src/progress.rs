@@ -10,6 +10,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Lines between looks at the clock: a few milliseconds' worth.
 const LINES_PER_UPDATE: u64 = 8192;
 
+/// A bar towards so many steps, or nothing: for work that threads do step by step.
+pub(crate) fn steps_bar(n_steps: u64) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = "{wide_bar} {pos} of {len}  {eta} left";
+    ProgressBar::new(n_steps)
+        .with_style(ProgressStyle::with_template(template).expect("the template is well formed"))
+}
+
 /// A progress bar, or nothing.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {

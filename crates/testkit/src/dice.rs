@@ -130,7 +130,7 @@ impl Dice {
     }
 
     /// A standard normal variate (Box & Muller 1958).
-    fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.unit()));
         radius * libm::cos(2.0 * core::f64::consts::PI * self.unit())
     }

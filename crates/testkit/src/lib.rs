@@ -21,13 +21,18 @@
 //! assert!(complaints > 50);
 //! assert_eq!(truth.len(), 2);
 //! ```
+//!
+//! [`Counts`] are the same for a detector that is given counts: a rate that swings, grows and wanders, and what fails.
 
 mod scenario;
 
+mod benchmark;
 mod corpus;
+mod counts;
 mod dice;
 mod incident;
 mod noise;
+mod oracle;
 mod people;
 mod posts;
 mod rhythm;
@@ -35,9 +40,12 @@ mod source;
 mod typing;
 mod wording;
 
+pub use benchmark::{Hard, MULTIPLIERS, World};
 pub use corpus::{Kind, Language, Symptom, Topic};
+pub use counts::{Change, CountedService, Counts, Shape, Wander};
 pub use incident::{Truth, TruthKind};
 pub use noise::Fault;
+pub use oracle::oracle_delay_min;
 pub use posts::{Post, Posts, simulate};
 pub use scenario::{
     Course, Dependant, Echo, Noise, Onset, Outage, People, Phase, Rhythm, Scenario, ScenarioError, Service,

@@ -108,12 +108,12 @@ impl Pulse {
 }
 
 /// Day 0, 1 January 1970, was a Thursday.
-fn is_weekend(day: i64) -> bool {
+pub(crate) fn is_weekend(day: i64) -> bool {
     matches!((day + 4).rem_euclid(7), 0 | 6)
 }
 
 /// The daily curve before it is scaled to a mean of 1: one broad maximum at the peak, a shoulder half a day apart.
-fn swing(hour: f64, peak_hour: f64, strength: f64) -> f64 {
+pub(crate) fn swing(hour: f64, peak_hour: f64, strength: f64) -> f64 {
     let angle = 2.0 * core::f64::consts::PI * (hour - peak_hour) / 24.0;
     libm::exp(strength * (libm::cos(angle) + 0.3 * libm::cos(2.0 * angle)))
 }
