@@ -9,6 +9,8 @@ use crate::rhythm::{is_weekend, swing};
 
 const DAY_MIN: u32 = 1_440;
 const WEEK_MIN: f64 = 10_080.0;
+/// From a working day to the weekend and back.
+const TRANSITION_MIN: i64 = 360;
 
 /// A rate that goes its own way: the logarithm is an Ornstein–Uhlenbeck process about 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -112,11 +114,26 @@ impl<'a> Counts<'a> {
     pub fn base_rate(&self, minute: u32) -> f64 {
         let service = self.service;
         let local = minute + service.clock_change_min.filter(|&from| minute >= from).map_or(0, |_| 60);
-        // Day 4 after 1 January 1970 was a Monday.
-        let of_day = if is_weekend(i64::from(local / DAY_MIN) + 4) { service.weekend } else { 1.0 };
+        let of_day = 1.0 + (service.weekend - 1.0) * weekend_share(i64::from(local));
         let growth = libm::pow(1.0 + service.growth_per_week, f64::from(minute) / WEEK_MIN);
         service.base * growth * self.day[(local % DAY_MIN) as usize] * of_day / self.week_mean
     }
+}
+
+/// How much of a weekend a minute is. People of several time zones begin their Monday one after the other: half a
+/// transition lies before midnight and half behind it.
+fn weekend_share(minute: i64) -> f64 {
+    let day = i64::from(DAY_MIN);
+    // Day 4 after 1 January 1970 was a Monday.
+    let is_weekend_at = |minute: i64| f64::from(u8::from(is_weekend(minute.div_euclid(day) + 4)));
+    let (before, after) =
+        (is_weekend_at(minute - TRANSITION_MIN / 2), is_weekend_at(minute + TRANSITION_MIN / 2));
+    if before == after {
+        return before;
+    }
+    let midnight = (minute + TRANSITION_MIN / 2).div_euclid(day) * day;
+    let share = (minute - midnight + TRANSITION_MIN / 2) as f64 / TRANSITION_MIN as f64;
+    before + (after - before) * share
 }
 
 impl Iterator for Counts<'_> {
