@@ -44,9 +44,11 @@ const HOUR_OF_DAY_VARIANCE: f64 = 0.5;
 /// Variance of one hour of the week about its hour of the day.
 const HOUR_OF_WEEK_VARIANCE: f64 = 0.09;
 /// Variance of a service's hour about the group's.
-const OWN_HOUR_VARIANCE: f64 = 0.04;
+const OWN_HOUR_VARIANCE: f64 = 0.25;
 /// Variance of a rate about its profile over hours: the weather of a day.
 const WANDER_VARIANCE: f64 = 0.01;
+/// Weight of the assumption that it does not wander beyond that: ten chunks of a busy service.
+const WANDER_PRIOR_WEIGHT: f64 = 10.0 / (WANDER_VARIANCE * WANDER_VARIANCE);
 /// Variance between the chunks of a service, which limits how much its first hours can tell of its level.
 const CHUNK_VARIANCE: f64 = 0.1;
 /// The prior of the level, Gamma(½, 1 bin). It is not forgotten, so that a silent service keeps a proper level.
@@ -270,6 +272,9 @@ pub(crate) struct Baseline {
     sums: HourSums,
     pairs: f64,
     squares: f64,
+    /// Squares of how far chunks were off their expectation, beyond what their counts explain, and their weights.
+    wander: f64,
+    wander_weight: f64,
     bins_learned: f64,
     age_chunks: u32,
     gathering: Chunk,
@@ -286,6 +291,8 @@ impl Baseline {
             sums: HourSums::new(),
             pairs: 0.0,
             squares: 0.0,
+            wander: 0.0,
+            wander_weight: 0.0,
             bins_learned: 0.0,
             age_chunks: 0,
             gathering: Chunk::default(),
@@ -375,12 +382,34 @@ impl Baseline {
         self.pairs = self.pairs * kept + f64::from(chunk.pairs);
         self.squares = self.squares * kept + chunk.squares();
         self.bins_learned = self.bins_learned * kept + exposure;
-        if self.age_chunks > 1 {
+        self.learn_wander(chunk, kept);
+        // Until a day is over the level is that of the hours seen so far, and their ratio to it says nothing.
+        if f64::from(self.age_chunks) * shape.seconds() > SECONDS_PER_DAY {
             let visits = exposure * shape.bin_seconds / 3600.0;
             let expected = level.max(shape.rate_min()) * exposure;
             self.sums.add(hour, observed, expected, visits);
             group.sums.add(hour, observed, expected, visits);
         }
+    }
+
+    /// Learns from a chunk how far the rate is off its expectation: over minutes and hours it wanders, and the profile is
+    /// never quite right.
+    fn learn_wander(&mut self, chunk: &Chunk, kept: f64) {
+        self.wander *= kept;
+        self.wander_weight *= kept;
+        let (mean, exposure) = (f64::from(chunk.mean), f64::from(chunk.exposure));
+        let expected = mean * exposure;
+        // The relative variance of the chunk's count about its own rate.
+        let noise = 1.0 / expected + self.inverse_size(mean) / exposure;
+        let off = f64::from(chunk.observed) / expected - 1.0;
+        let weight = 1.0 / ((noise + WANDER_VARIANCE) * (noise + WANDER_VARIANCE));
+        self.wander += weight * (off * off - noise);
+        self.wander_weight += weight;
+    }
+
+    /// The relative variance of the rate about its expectation; 0 until enough is known.
+    fn wander_variance(&self) -> f64 {
+        (self.wander / (self.wander_weight + WANDER_PRIOR_WEIGHT)).max(0.0)
     }
 
     /// Takes `rate` a bin for normal from now on, where `expectation` held until now: an outage that does not end is
@@ -422,11 +451,12 @@ impl Baseline {
         let is_day_old = f64::from(self.age_chunks) * shape.seconds() >= SECONDS_PER_DAY;
         let is_week_old = f64::from(self.age_chunks) * shape.seconds() >= 7.0 * SECONDS_PER_DAY;
         let is_learning = !(is_week_old || (is_day_old && self.complaints >= LEARNED_COMPLAINTS));
+        let variance = level_variance + profile_variance + self.wander_variance();
         let quantile = if is_learning { NORMAL_QUANTILE_99 } else { NORMAL_QUANTILE_90 };
         Expectation {
             steady,
             mean,
-            guarded: mean * gamma_quantile(1.0 / (level_variance + profile_variance), quantile),
+            guarded: mean * gamma_quantile(1.0 / variance, quantile),
             inverse_size: self.inverse_size(mean),
             is_usable: self.bins_learned >= BINS_MIN,
             is_learning,

@@ -22,6 +22,9 @@ const SEVERITY_SECONDS: u32 = 300;
 /// A peak is worth an update when it is this much higher than the one last told.
 const PEAK_GROWTH: f64 = 1.5;
 const HOUR_SECONDS: u32 = 3600;
+/// Outages with less than this between them are one trouble, which may become the new normal as a whole: a rate that is
+/// somewhat higher for good is called an outage, and over, time and again.
+const APART_SECONDS: u32 = 6 * HOUR_SECONDS;
 
 /// What all monitors share.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,7 @@ pub(crate) struct Rules {
     outage_bins_max: i64,
     severity_bins: i64,
     hour_bins: i64,
+    apart_bins: i64,
 }
 
 impl Rules {
@@ -52,6 +56,7 @@ impl Rules {
             outage_bins_max: width.bins_covering(config.outage_hours_max * HOUR_SECONDS),
             severity_bins: width.bins_covering(SEVERITY_SECONDS),
             hour_bins: width.bins_covering(HOUR_SECONDS),
+            apart_bins: width.bins_covering(APART_SECONDS),
         }
     }
 }
@@ -148,6 +153,13 @@ impl Recent {
     }
 }
 
+/// Outages that follow each other closely.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Trouble {
+    onset: Bin,
+    ended: Bin,
+}
+
 /// The state of one service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Monitor {
@@ -160,6 +172,8 @@ pub(crate) struct Monitor {
     recent: Recent,
     tally: Tally,
     outage: Option<Box<Outage>>,
+    /// The outages up to the last one that ended.
+    trouble: Option<Trouble>,
 }
 
 impl Monitor {
@@ -183,6 +197,7 @@ impl Monitor {
             recent: Recent::default(),
             tally: Tally::default(),
             outage: None,
+            trouble: None,
         }
     }
 
@@ -294,7 +309,8 @@ impl Monitor {
         };
         let mut signal = Signal { bin, raise, returned: None, outlasted: false };
         if let Some(outage) = &mut self.outage {
-            signal.outlasted = bin.since(outage.onset) > rules.outage_bins_max;
+            let onset = self.trouble.map_or(outage.onset, |trouble| trouble.onset);
+            signal.outlasted = bin.since(onset) > rules.outage_bins_max;
             if matches!(self.state, OutageState::Suspected | OutageState::Ongoing) {
                 signal.returned = outage.clearing.weigh(bin, observed, &self.expectation, rules.width);
             }
@@ -363,6 +379,9 @@ impl Monitor {
         let n_bins = bin.since(onset) + 1;
         let strength = observed / (self.expectation.guarded * n_bins.min(rules.hour_bins) as f64);
         self.baseline.strike_out(n_bins, rules.chunk);
+        if self.trouble.is_some_and(|trouble| onset.since(trouble.ended) > rules.apart_bins) {
+            self.trouble = None;
+        }
         self.outage = Some(Box::new(Outage {
             opened: bin,
             onset,
@@ -376,9 +395,10 @@ impl Monitor {
     }
 
     fn close_outage(&mut self, bin: Bin, is_new_normal: bool, rules: &Rules) {
-        if let Some(outage) = self.outage.take()
-            && is_new_normal
-        {
+        let Some(outage) = self.outage.take() else { return };
+        let onset = self.trouble.map_or(outage.onset, |trouble| trouble.onset);
+        self.trouble = (!is_new_normal).then_some(Trouble { onset, ended: bin });
+        if is_new_normal {
             let rate = (outage.clearing.strength() * self.expectation.guarded).max(rules.chunk.rate_min());
             self.baseline.rebase(rate, &self.expectation, rules.chunk);
             self.expectation = self.expectation.at_rate(rate);
