@@ -101,3 +101,18 @@ fn a_bad_truth_is_refused_with_its_line() {
     }
     assert_eq!(evaluate(&["--truth", text(&truth)]).status.code(), Some(2), "posts or counts are needed");
 }
+
+#[test]
+fn synthetic_worlds_need_no_data_and_take_none() {
+    for (arguments, said) in [
+        (vec!["--synthetic", "--truth", "truth.csv"], "--truth"),
+        (vec!["--posts", "p.jsonl", "--truth", "t.csv", "--quick"], "--synthetic"),
+        (vec!["--synthetic", "--posts", "p.jsonl"], "--posts"),
+        (vec![], "--synthetic"),
+    ] {
+        let output = evaluate(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}

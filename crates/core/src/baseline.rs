@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::ServiceIndex;
+use crate::normal::{NORMAL_QUANTILE_90, NORMAL_QUANTILE_99, anscombe_residual, gamma_quantile};
 use crate::time::{Bin, BinWidth, WeekPosition};
 
 /// Length of a chunk, seconds. Shorter and the drift is noise, longer and the profile moves within a chunk.
@@ -71,12 +72,6 @@ const RESIDUAL_ORDINARY: f64 = 2.58;
 const BINS_MIN: f64 = 10.0;
 /// Effective complaints after which a baseline counts as learned, if it is a day old.
 const LEARNED_COMPLAINTS: f64 = 200.0;
-/// 0.9-quantile of the standard normal distribution: the guard of a learned baseline (METHODS §3).
-const NORMAL_QUANTILE_90: f64 = 1.281_551_565_5;
-/// Its 0.99-quantile: the guard of one that is learning. Of thirty services that begin at once three would exceed
-/// their 0.9-quantile, and each of those could be an alarm in its first days.
-const NORMAL_QUANTILE_99: f64 = 2.326_347_874;
-
 const HOURS_PER_WEEK: usize = 168;
 const HOURS_PER_DAY: usize = 24;
 const SECONDS_PER_DAY: f64 = 86_400.0;
@@ -496,50 +491,9 @@ fn bin_weight(y: f64, expectation: &Expectation, shape: ChunkShape) -> f64 {
     }
 }
 
-/// 1.5 (y^⅔ − μ^⅔) / μ^⅙: a Poisson count made nearly standard normal (Anscombe 1953). `mean` > 0.
-fn anscombe_residual(y: f64, mean: f64) -> f64 {
-    let two_thirds = |x: f64| {
-        let root = libm::cbrt(x);
-        root * root
-    };
-    1.5 * (two_thirds(y) - two_thirds(mean)) / libm::sqrt(libm::cbrt(mean))
-}
-
-/// A quantile of a Gamma distribution with mean 1 and this shape, from that of the standard normal distribution
-/// (Wilson & Hilferty 1931); its error is below 3 % for shapes from 0.5.
-fn gamma_quantile(shape: f64, normal_quantile: f64) -> f64 {
-    let root = 1.0 - 1.0 / (9.0 * shape) + normal_quantile / (3.0 * libm::sqrt(shape));
-    root * root * root
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const QUANTILES: [(f64, f64, f64); 4] = [
-        (0.5, 2.705_543, 6.634_897),
-        (2.0, 1.944_860, 3.319_176),
-        (4.0, 1.670_196, 2.511_279),
-        (25.0, 1.263_342, 1.523_078),
-    ];
-
-    #[test]
-    fn gamma_quantiles_are_close_to_exact_ones() {
-        // scipy.stats.gamma.ppf([0.9, 0.99], a) / a
-        for (shape, exact_90, exact_99) in QUANTILES {
-            let (ours_90, ours_99) =
-                (gamma_quantile(shape, NORMAL_QUANTILE_90), gamma_quantile(shape, NORMAL_QUANTILE_99));
-            assert!((ours_90 / exact_90 - 1.0).abs() < 0.03, "shape {shape}: {ours_90} against {exact_90}");
-            assert!((ours_99 / exact_99 - 1.0).abs() < 0.03, "shape {shape}: {ours_99} against {exact_99}");
-        }
-    }
-
-    #[test]
-    fn anscombe_residuals_are_close_to_normal_ones() {
-        // 1.5 (16^⅔ − 9^⅔) / 9^⅙ by hand: (6.3496 − 4.3267) × 1.5 / 1.4422.
-        assert!((anscombe_residual(16.0, 9.0) - 2.1040).abs() < 1e-3);
-        assert!(anscombe_residual(9.0, 9.0).abs() < 1e-12);
-    }
 
     /// Runs a service with `count_of` a bin for `days`; gives the expectation at each chunk's end.
     fn run(days: i64, count_of: impl Fn(i64) -> u32) -> Vec<Expectation> {
@@ -584,6 +538,25 @@ mod tests {
         let last_day = &all[all.len() - 96..];
         assert!((last_day[4 * 5].mean - 1.0).abs() < 0.35, "night {:?}", last_day[4 * 5]);
         assert!((last_day[4 * 18].mean - 9.0).abs() < 1.0, "day {:?}", last_day[4 * 18]);
+    }
+
+    #[test]
+    fn the_first_hours_of_a_history_are_not_taken_for_ordinary_ones() {
+        // Busy while it begins, and at that time every week.
+        let all = run(15, |bin| if bin % 10_080 < 180 { 18 } else { 10 });
+        let (second, third) = (all[4 * (7 * 24 + 1)].mean, all[4 * (14 * 24 + 1)].mean);
+        assert!(second < 12.0, "of the first visit it knows nothing: {second}");
+        assert!(third > 15.5, "the second it has learned: {third}");
+    }
+
+    #[test]
+    fn a_rate_that_wanders_widens_the_guard_and_one_that_does_not_leaves_it() {
+        let steady = run(15, |_| 50);
+        // Three hours a third above, three hours a third below.
+        let wandering = run(15, |bin| if (bin / 180) % 3 == 0 { 60 } else { 45 });
+        let width = |all: &[Expectation]| all[all.len() - 1].guarded / all[all.len() - 1].mean;
+        assert!(width(&wandering) > width(&steady) + 0.05, "{} and {}", width(&wandering), width(&steady));
+        assert!(width(&steady) < 1.3, "{}", width(&steady));
     }
 
     #[test]

@@ -57,6 +57,7 @@ mod lexicon;
 mod matching;
 mod monitor;
 mod monitors;
+mod normal;
 mod outage;
 mod phrases;
 mod pipeline;

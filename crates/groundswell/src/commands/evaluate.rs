@@ -52,11 +52,11 @@ pub(crate) struct Args {
     /// Watch synthetic services of which everything is known.
     #[arg(long, conflicts_with_all = ["truth", "tier", "tolerance", "min_f1"])]
     synthetic: bool,
-    /// A tenth of the worlds: enough to see that nothing is broken, too little to prove the promise.
-    #[arg(long, requires = "synthetic")]
+    /// A tenth of the synthetic worlds: enough to see that nothing is broken, too little to prove the promise.
+    #[arg(long)]
     quick: bool,
-    /// The seed of the worlds.
-    #[arg(long, requires = "synthetic", default_value_t = 1)]
+    /// The seed of the synthetic worlds.
+    #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The known outages.
     #[arg(long, value_name = "TRUTH.csv", required_unless_present = "synthetic")]
@@ -103,6 +103,9 @@ struct Watched {
 
 /// Evaluates.
 pub(crate) fn run(args: Args) -> Outcome {
+    if args.quick && !args.synthetic {
+        return Err(usage(anyhow!("--quick is for --synthetic")));
+    }
     let stop = interrupt::stop_flag()?;
     let Some(truth) = &args.truth else { return measure_synthetic(&args, &stop) };
     let truths = read_truth(truth, &stop)?;
