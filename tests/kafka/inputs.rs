@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::common::{fixture, fixture_posts, lines, read_text, replay};
-use crate::system::{System, broker, wait_until};
+use crate::system::{System, broker, first_at, wait_until};
 
 const SPOTIFY: &str = "spotify-2023-04-20";
 const GAP: &str = "groundswell.feed.gap.v1";
@@ -41,15 +41,8 @@ fn posts_in_transactions_are_read_to_their_end_and_known_to_be_idle_there() {
     let Some(broker) = broker("posts that are written in transactions") else { return };
     let posts = fixture_posts(SPOTIFY);
     let posts = lines(&posts);
-    let at = |time: &str| {
-        let is_later = |line: &&[u8]| {
-            let post: Value = serde_json::from_slice(line).expect("a post of a fixture is JSON");
-            post["created_at"].as_str().expect("it has a time") >= time
-        };
-        posts.iter().position(is_later).expect("there are posts as late as that")
-    };
     // The last partition gets no post of the time in which the outage begins.
-    let (before, begun) = (at("2023-04-20T12:40"), at("2023-04-20T13:00"));
+    let (before, begun) = (first_at(&posts, "2023-04-20T12:40"), first_at(&posts, "2023-04-20T13:00"));
     let system = System::new(&broker, 3);
     let topic = system.topic("posts");
     topic.write_in_transactions(&posts[..before], 20_000, N_PARTITIONS);

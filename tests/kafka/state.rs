@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{fixture, fixture_posts, lines, read_text};
-use crate::system::{System, broker, wait_until};
+use crate::system::{System, broker, first_at, wait_until};
 use crate::topic::Topic;
 
 const SPOTIFY: &str = "spotify-2023-04-20";
@@ -36,23 +36,13 @@ fn put_back(topic: &Topic, before: &BTreeMap<String, Vec<u8>>) {
     assert_eq!(&entries(topic), before, "it holds what it held");
 }
 
-/// The posts before and from the first that was posted at or after `time`.
-fn split_at<'a>(posts: &[&'a [u8]], time: &str) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
-    let at = posts.iter().position(|line| {
-        let post: serde_json::Value = serde_json::from_slice(line).expect("a post of a fixture is JSON");
-        post["created_at"].as_str().expect("it has a time") >= time
-    });
-    let (before, after) = posts.split_at(at.expect("there are posts as late as that"));
-    (before.to_vec(), after.to_vec())
-}
-
 #[test]
 fn an_old_state_catches_up_and_tells_nothing_twice() {
     let Some(broker) = broker("a state that is put back") else { return };
     let posts = fixture_posts(SPOTIFY);
     let posts = lines(&posts);
-    let (ordinary, outage) = split_at(&posts, "2023-04-20T12:30");
-    let (begins, goes_on) = split_at(&outage, "2023-04-20T13:00");
+    let (ordinary, outage) = posts.split_at(first_at(&posts, "2023-04-20T12:30"));
+    let (begins, goes_on) = outage.split_at(first_at(outage, "2023-04-20T13:00"));
     let system = System::new(&broker, 1);
     let state = system.topic("state");
     // A process may end between two slices as it likes; at the end of the input it would close the last minutes.
@@ -64,13 +54,13 @@ fn an_old_state_catches_up_and_tells_nothing_twice() {
         process.signal("TERM");
         process.wait_for_success();
     };
-    run_to(&ordinary);
+    run_to(ordinary);
     let before = entries(&state);
-    run_to(&begins);
+    run_to(begins);
     let told = system.alerts();
     assert!(told.contains("outage.started.v1"), "the outage has begun: {told}");
     put_back(&state, &before);
-    run_to(&goes_on);
+    run_to(goes_on);
     put_back(&state, &before);
     system.run_until_end(1);
     system.check_alerts(&golden());

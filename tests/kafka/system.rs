@@ -55,9 +55,7 @@ impl Cluster {
             script(&[&[command, &self.folder.path("kafka")], arguments].concat()).output().expect("it runs");
         assert!(done.status.success(), "{command} must succeed: {}", String::from_utf8_lossy(&done.stderr));
     }
-}
 
-impl Cluster {
     /// Waits until every replica has what its leader has: whoever then loses a node loses no more than that.
     pub(crate) fn wait_until_in_sync(&self) {
         wait_until("all replicas are in sync", || topic::is_in_sync(&self.bootstrap));
@@ -69,6 +67,15 @@ impl Drop for Cluster {
         // A test that paused or killed nodes must not leave any behind; what it says does not matter any more.
         drop(script(&["kill", &self.folder.path("kafka")]).output());
     }
+}
+
+/// The first of `posts`, lines of a fixture, that was posted at or after `time`.
+pub(crate) fn first_at(posts: &[&[u8]], time: &str) -> usize {
+    let is_later = |line: &&[u8]| {
+        let post: serde_json::Value = serde_json::from_slice(line).expect("a post of a fixture is JSON");
+        post["created_at"].as_str().expect("it has a time") >= time
+    };
+    posts.iter().position(is_later).expect("there are posts as late as that")
 }
 
 fn script(arguments: &[&str]) -> Command {

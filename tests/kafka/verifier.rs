@@ -5,7 +5,7 @@
 //! since an author counts once an hour, and what comes twice has the same author; positions are the second safeguard.
 
 use crate::common::{fixture_posts, lines};
-use crate::system::{System, broker};
+use crate::system::{System, broker, first_at};
 
 const SPOTIFY: &str = "spotify-2023-04-20";
 /// Within the outage a minute of posts passes in so short a time, milliseconds, that detect commits several times.
@@ -58,14 +58,7 @@ fn with_backlog(broker: &str) -> System {
     let system = System::new(broker, 3);
     let posts = fixture_posts(SPOTIFY);
     let posts = lines(&posts);
-    let at = |time: &str| {
-        let is_later = |line: &&[u8]| {
-            let post: serde_json::Value = serde_json::from_slice(line).expect("a post of a fixture is JSON");
-            post["created_at"].as_str().expect("it has a time") >= time
-        };
-        posts.iter().position(is_later).expect("there are posts as late as that")
-    };
-    let (begin, end) = (at("2023-04-20T12:30"), at("2023-04-20T14:30"));
+    let (begin, end) = (first_at(&posts, "2023-04-20T12:30"), first_at(&posts, "2023-04-20T14:30"));
     let mut ingest = system.start(&["--role", "ingest"], &[]);
     system.publish_lines(&posts[..begin]);
     let outage = system.folder.write("outage.jsonl", posts[begin..end].concat());

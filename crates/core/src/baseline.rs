@@ -72,6 +72,7 @@ const RESIDUAL_ORDINARY: f64 = 2.58;
 const BINS_MIN: f64 = 10.0;
 /// Effective complaints after which a baseline counts as learned, if it is a day old.
 const LEARNED_COMPLAINTS: f64 = 200.0;
+
 const HOURS_PER_WEEK: usize = 168;
 const HOURS_PER_DAY: usize = 24;
 const SECONDS_PER_DAY: f64 = 86_400.0;
@@ -552,7 +553,7 @@ mod tests {
     #[test]
     fn a_rate_that_wanders_widens_the_guard_and_one_that_does_not_leaves_it() {
         let steady = run(15, |_| 50);
-        // Three hours a third above, three hours a third below.
+        // Three hours a fifth above its mean, six hours a tenth below.
         let wandering = run(15, |bin| if (bin / 180) % 3 == 0 { 60 } else { 45 });
         let width = |all: &[Expectation]| all[all.len() - 1].guarded / all[all.len() - 1].mean;
         assert!(width(&wandering) > width(&steady) + 0.05, "{} and {}", width(&wandering), width(&steady));

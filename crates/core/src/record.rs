@@ -50,6 +50,24 @@ pub struct Mark {
     pub n_posts: Vec<(Bin, u64)>,
 }
 
+impl Mark {
+    /// Of a source of which nothing was read yet.
+    pub fn unread(n_partitions: u32) -> Self {
+        Self {
+            offset: -1,
+            settled: 0,
+            n_partitions,
+            first_bin: None,
+            open_from: None,
+            frontier: None,
+            read_at_ms: 0,
+            idle_as_of_ms: None,
+            is_finished: false,
+            n_posts: Vec::new(),
+        }
+    }
+}
+
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Telling {

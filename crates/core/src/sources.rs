@@ -177,18 +177,7 @@ impl Sources {
 impl Source {
     /// A source of which nothing was told.
     fn untold() -> Self {
-        let mark = Mark {
-            offset: -1,
-            settled: 0,
-            n_partitions: 0,
-            first_bin: None,
-            open_from: None,
-            frontier: None,
-            read_at_ms: 0,
-            idle_as_of_ms: None,
-            is_finished: false,
-            n_posts: Vec::new(),
-        };
+        let mark = Mark::unread(0);
         Self { mark, steps: VecDeque::new(), told: BTreeSet::new() }
     }
 

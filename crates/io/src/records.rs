@@ -191,18 +191,7 @@ mod tests {
 
     #[test]
     fn a_mark_of_another_configuration_is_refused() {
-        let mark = Mark {
-            offset: -1,
-            settled: 0,
-            n_partitions: 1,
-            first_bin: None,
-            open_from: None,
-            frontier: None,
-            read_at_ms: 0,
-            idle_as_of_ms: None,
-            is_finished: false,
-            n_posts: Vec::new(),
-        };
+        let mark = Mark::unread(1);
         let catalogue = Catalogue::of_ids(["b"]);
         let source = SourceId { topic: "posts".into(), partition: 0 };
         let record = Record { source, telling: Telling::Mark(mark) };

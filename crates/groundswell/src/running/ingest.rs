@@ -66,27 +66,36 @@ impl Tail {
 
 /// What is committed beside a position.
 #[derive(Serialize, Deserialize)]
-struct Committed<'a> {
+struct Committed {
     read_at_ms: i64,
     is_idle: bool,
     is_finished: bool,
-    intake: &'a [u8],
+    intake: Vec<u8>,
+}
+
+impl Committed {
+    fn to_metadata(&self) -> String {
+        BASE64.encode(postcard::to_stdvec(self).expect("plain data always encodes"))
+    }
+
+    /// Reads what [`Committed::to_metadata`] gave; `None` of anything else.
+    fn of_metadata(metadata: &str) -> Option<Self> {
+        postcard::from_bytes(&BASE64.decode(metadata).ok()?).ok()
+    }
 }
 
 /// Whether the input was taken to be over at a committed position.
 pub(super) fn is_finished(metadata: &str) -> bool {
-    let bytes = BASE64.decode(metadata).unwrap_or_default();
-    postcard::from_bytes::<Committed<'_>>(&bytes).is_ok_and(|kept| kept.is_finished)
+    Committed::of_metadata(metadata).is_some_and(|kept| kept.is_finished)
 }
 
 /// How far a partition had come at a committed position; `None` if there was no more to read then.
 pub(super) fn busy_frontier(shared: &Shared, metadata: &str) -> Option<EventTime> {
-    let bytes = BASE64.decode(metadata).ok()?;
-    let kept: Committed<'_> = postcard::from_bytes(&bytes).ok()?;
+    let kept = Committed::of_metadata(metadata)?;
     if kept.is_idle || kept.is_finished {
         return None;
     }
-    Intake::restore(&shared.settings.config, shared.hash, kept.intake).ok()?.frontier()
+    Intake::restore(&shared.settings.config, shared.hash, &kept.intake).ok()?.frontier()
 }
 
 /// The member of the ingest group.
@@ -186,14 +195,13 @@ impl Ingest {
             if only.is_some_and(|only| !only.contains(&number)) || !partition.is_uncommitted() {
                 continue;
             }
-            let intake = partition.intake().save(self.shared.hash);
             let committed = Committed {
                 read_at_ms: partition.read_at_ms(),
                 is_idle: partition.is_idle(),
                 is_finished: partition.is_finished(),
-                intake: &intake,
+                intake: partition.intake().save(self.shared.hash),
             };
-            let metadata = BASE64.encode(postcard::to_stdvec(&committed).expect("plain data always encodes"));
+            let metadata = committed.to_metadata();
             // Posts with long ids are set aside: a few posts later there is room again, and until then the place
             // committed before is as good.
             if metadata.len() > METADATA_BYTES_MAX {
@@ -317,10 +325,9 @@ impl Ingest {
             let intake = Intake::new(&self.shared.settings.config);
             return Ok((Partition::new(source, self.n_partitions, intake, low, end), low));
         };
-        let damaged = || anyhow!("the position committed for {source} has no state of ours beside it");
-        let bytes = BASE64.decode(metadata).map_err(|_| damaged())?;
-        let kept: Committed<'_> = postcard::from_bytes(&bytes).map_err(|_| damaged())?;
-        let intake = Intake::restore(&self.shared.settings.config, self.shared.hash, kept.intake)
+        let kept = Committed::of_metadata(metadata)
+            .ok_or_else(|| anyhow!("the position committed for {source} has no state of ours beside it"))?;
+        let intake = Intake::restore(&self.shared.settings.config, self.shared.hash, &kept.intake)
             .map_err(|error| other_state(&self.shared, &error))?;
         let partition =
             Partition::new(source, self.n_partitions, intake, offset, end).resumed(kept.read_at_ms);
