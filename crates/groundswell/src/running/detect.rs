@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use groundswell_core::{Arrival, Confluence, Detector, Event, OutcomeCounts, Record, SourceId, Telling};
+use groundswell_core::{Confluence, Detector, Event, OutcomeCounts, Record, SourceId, Telling};
 use groundswell_io::encode::{CloudEvent, EventEncoder};
 use groundswell_io::kafka::alerts::headers;
 use groundswell_io::kafka::reader::{Next, TopicReader};
@@ -289,10 +289,7 @@ impl Task {
             self.events.push(gap_event(&record.source, from, to));
             return;
         }
-        let arrival = self.confluence.handle_record(record);
-        if arrival == Arrival::Late {
-            tracing::debug!("a complaint came for a minute that is closed");
-        }
+        self.confluence.handle_record(record);
         let encoder = EventEncoder::new(&shared.settings.catalogue, shared.hash);
         let polled = std::iter::from_fn(|| self.confluence.poll());
         let encode = |event: Event| encoder.to_cloud_event(&event);
@@ -360,6 +357,13 @@ impl Task {
         for (outcome, n) in now.occurred() {
             let label = OutcomeLabel { outcome: outcome.name() };
             telemetry.complaints.get_or_create(&label).inc_by(n - self.told.outcomes.of(outcome));
+        }
+        let n_late = self.confluence.n_late() - self.told.n_late;
+        if n_late > 0 {
+            tracing::warn!(
+                n_late,
+                "complaints came for minutes that are closed: their partition had been empty while others went on"
+            );
         }
         let add = |outcome, n: u64, told: &mut u64| {
             telemetry.complaints.get_or_create(&OutcomeLabel { outcome }).inc_by(n - *told);
