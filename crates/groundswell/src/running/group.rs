@@ -65,6 +65,8 @@ pub(super) struct MemberContext<M> {
     is_closing: AtomicBool,
     /// Whether something failed half-way: then nothing may be committed any more, not even while leaving.
     has_failed: AtomicBool,
+    /// When the broker that was asked, or every one, was last found to be away.
+    away: Mutex<Option<Instant>>,
     stop: StopFlag,
 }
 
@@ -77,6 +79,7 @@ impl<M: Member> MemberContext<M> {
             is_leaving: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
+            away: Mutex::new(None),
             stop: stop.clone(),
         }
     }
@@ -84,6 +87,16 @@ impl<M: Member> MemberContext<M> {
     /// Only the polling thread takes this lock, so it never waits.
     fn member(&self) -> MutexGuard<'_, M> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The broker that was asked, or every one, was away just now.
+    pub(super) fn note_away(&self) {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether that was within the last `time`.
+    pub(super) fn was_away_within(&self, time: Duration) -> bool {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|away| away.elapsed() < time)
     }
 
     fn fail(&self, outcome: Outcome) {
@@ -161,6 +174,10 @@ impl<M: Member> ClientContext for MemberContext<M> {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // One of several that stays away must not keep partitions of the others from being idle.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.note_away();
+        }
         note_error(&self.troubles, &error, reason);
     }
 }

@@ -34,6 +34,9 @@ const MARK_INTERVAL: Duration = Duration::from_millis(200);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an idle partition is looked at; each time leaves a mark, so less often is less to keep.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long no partition counts as idle after a broker was away: producers come back one after the other, partition by
+/// partition, and wait for up to ten seconds between two attempts (librdkafka's `reconnect.backoff.max.ms`).
+const PRODUCERS_RETURN: Duration = Duration::from_secs(12);
 /// How long the broker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that a broker keeps beside a committed position, less some room (`offset.metadata.max.bytes` is 4096).
@@ -242,6 +245,10 @@ impl Ingest {
 
     /// Asks the broker whether partitions that were read to their end are still at it.
     fn look_at_idle(&mut self, group: &Group<Self>) -> Outcome {
+        let context = rdkafka::client::Client::context(group.client());
+        if context.was_away_within(PRODUCERS_RETURN) {
+            return Ok(());
+        }
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
         for number in numbers {
             let topic = self.shared.names.posts.clone();
@@ -255,6 +262,7 @@ impl Ingest {
             // Without an answer nothing is known, and the others would not answer either.
             let Ok((_, high)) = group.fetch_watermarks(&topic, number, Duration::from_secs(1)) else {
                 tail.high = None;
+                context.note_away();
                 break;
             };
             if tail.is_empty(partition.next_offset(), high, asked_ms) {
