@@ -15,8 +15,10 @@ use super::connection::{Connection, ConnectionContext, ConnectionError, describe
 /// How long a broker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a topic that a broker does not know is asked for again: brokers hear of a topic some milliseconds after it
-/// was made, and `run` is often started right after `topics create`.
+/// was made.
 const VISIBLE_DEADLINE: Duration = Duration::from_secs(1);
+/// The same for a topic that we have just made: whatever is started after us is to find it, however busy the brokers are.
+const MADE_DEADLINE: Duration = Duration::from_secs(10);
 const MS_PER_DAY: u64 = 86_400_000;
 /// The most that a record of the state topic may take, bytes. The largest are lists of authors of a busy minute.
 pub const STATE_BYTES_MAX: &str = "8388608";
@@ -180,7 +182,11 @@ fn create_one(
     let what = format!("cannot create topic {}", plan.name);
     let answers = futures_executor::block_on(admin.create_topics([&topic], &options()));
     match answers.map_err(|error| connection.failed(&what, &error))?.into_iter().next() {
-        Some(Ok(_)) => Ok(Creation::Created),
+        Some(Ok(_)) => {
+            // Who may create a topic but not see it need not wait, and has made it all the same.
+            drop(n_partitions_within(connection, &plan.name, MADE_DEADLINE));
+            Ok(Creation::Created)
+        }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => compare(connection, admin, plan),
         Some(Err((_, RDKafkaErrorCode::InvalidReplicationFactor))) => {
             let code = Some(RDKafkaErrorCode::InvalidReplicationFactor);
@@ -331,6 +337,14 @@ pub fn message_bytes_max(connection: &Connection, topic: &str) -> Result<Option<
 /// # Errors
 /// If the topic is not there, may not be seen, or the broker does not answer.
 pub fn n_partitions(connection: &Connection, topic: &str) -> Result<u32, ConnectionError> {
+    n_partitions_within(connection, topic, VISIBLE_DEADLINE)
+}
+
+fn n_partitions_within(
+    connection: &Connection,
+    topic: &str,
+    deadline: Duration,
+) -> Result<u32, ConnectionError> {
     let consumer: BaseConsumer<ConnectionContext> =
         connection.create(&[("allow.auto.create.topics", "false")], connection.context())?;
     let what = || format!("topic {topic}");
@@ -352,7 +366,7 @@ pub fn n_partitions(connection: &Connection, topic: &str) -> Result<u32, Connect
         let is_unknown =
             matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic);
         let may_be_new = is_unknown || code == RDKafkaErrorCode::LeaderNotAvailable;
-        if !may_be_new || started.elapsed() >= VISIBLE_DEADLINE {
+        if !may_be_new || started.elapsed() >= deadline {
             let advice = if is_unknown { "; `groundswell topics create` makes it" } else { "" };
             return Err(refused(connection, what(), Some(code), describe(code) + advice));
         }
