@@ -26,6 +26,7 @@ mod scoring;
 mod settings;
 mod summary;
 mod synthetic;
+mod told;
 
 /// Detects outages of online services from what their users post.
 #[derive(Debug, Parser)]

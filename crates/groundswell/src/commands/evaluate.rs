@@ -1,14 +1,11 @@
 //! `groundswell evaluate`: how good are the events, held against known outages?
 
-use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use groundswell_core::{
-    Assessment, Catalogue, Config, ConfigHash, EventKind, EventTime, OutageEvent, ServiceIndex,
-};
+use groundswell_core::{Assessment, Catalogue, Config, ConfigHash, OutageEvent};
 use groundswell_io::counts::{CountRow, TableReader};
 use groundswell_io::lines::StopFlag;
 use groundswell_io::times;
@@ -22,6 +19,7 @@ use crate::replaying;
 use crate::scoring::{self, Missing, ScoreOptions, ScoreSinks};
 use crate::settings::SettingsArgs;
 use crate::synthetic::{self, Extent, Figure};
+use crate::told::{Told, tell};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -182,72 +180,52 @@ fn read_truth(path: &Path, stop: &StopFlag) -> Result<Vec<Truth>, Failure> {
 fn watch_posts(args: &Args, stop: &StopFlag) -> Result<Watched, Failure> {
     let settings = args.settings.load()?;
     let replayed = replaying::collect_events(&settings, &args.posts, stop)?;
-    let mut collector = Collector::new(args.tier);
-    for event in &replayed.events {
-        collector.take(event, &settings.catalogue);
-    }
+    let detections = detect(&replayed.events, &settings.catalogue, args.tier);
     let watched_ms = replayed.last.zip(replayed.first).map_or(0, |(last, first)| last.ms_since(first));
-    Ok(Watched { detections: collector.finish(), n_services: replayed.n_services_seen, watched_ms })
+    Ok(Watched { detections, n_services: replayed.n_services_seen, watched_ms })
 }
 
 fn watch_counts(path: &Path, args: &Args, stop: &StopFlag) -> Result<Watched, Failure> {
     let config: Config = args.settings.load()?.config;
-    let mut collector = Collector::new(args.tier);
+    let mut events = KeepEvents::default();
     let options = ScoreOptions { width: None, missing: Missing::Zero, config };
-    let scored = scoring::score(scoring::open(path, stop)?, options, stop, &mut collector)?;
+    let scored = scoring::score(scoring::open(path, stop)?, options, stop, &mut events)?;
     if stop.is_raised() {
         return Err(anyhow!("interrupted").into());
     }
     let watched_ms = scored.last.zip(scored.first).map_or(0, |(last, first)| last.ms_since(first));
     let n_services = scored.services.services().len();
-    Ok(Watched { detections: collector.finish(), n_services, watched_ms })
+    Ok(Watched { detections: detect(&events.0, &scored.services, args.tier), n_services, watched_ms })
 }
 
-/// Makes detections of events.
-struct Collector {
-    tier: Tier,
-    /// By service and the time that identifies the outage.
-    outages: BTreeMap<(ServiceIndex, EventTime), Detection>,
-}
+/// Keeps the events of a table alone.
+#[derive(Default)]
+struct KeepEvents(Vec<OutageEvent>);
 
-impl Collector {
-    fn new(tier: Tier) -> Self {
-        Self { tier, outages: BTreeMap::new() }
-    }
-
-    fn take(&mut self, event: &OutageEvent, services: &Catalogue) {
-        let outage = (event.service, event.opened_at);
-        let reaches_tier = match event.kind {
-            EventKind::Started => true,
-            EventKind::Suspected => self.tier == Tier::Suspected,
-            EventKind::Updated | EventKind::Ended | EventKind::Retracted => false,
-        };
-        if reaches_tier && !self.outages.contains_key(&outage) {
-            let service = services.service(event.service).id.clone();
-            let (onset, raised) = (event.started_at, event.time);
-            self.outages.insert(outage, Detection { service, onset, raised, ended: None });
-        }
-        if let Some(detection) = self.outages.get_mut(&outage) {
-            detection.ended = event.ended_at.map(|ended| (ended, event.time));
-        }
-    }
-
-    fn finish(self) -> Vec<Detection> {
-        let mut detections: Vec<Detection> = self.outages.into_values().collect();
-        detections.sort_by(|a, b| (a.raised, &a.service).cmp(&(b.raised, &b.service)));
-        detections
-    }
-}
-
-impl ScoreSinks for Collector {
+impl ScoreSinks for KeepEvents {
     fn row(&mut self, _: &CountRow, _: &Assessment) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn event(&mut self, event: &OutageEvent, services: &Catalogue, _: ConfigHash) -> Result<(), Failure> {
-        self.take(event, services);
+    fn event(&mut self, event: &OutageEvent, _: &Catalogue, _: ConfigHash) -> Result<(), Failure> {
+        self.0.push(event.clone());
         Ok(())
     }
+}
+
+/// The outages that reached `tier`, in the order in which they were raised to it.
+fn detect(events: &[OutageEvent], services: &Catalogue, tier: Tier) -> Vec<Detection> {
+    let detection = |told: Told| {
+        let raised = match tier {
+            Tier::Suspected => Some(told.suspected),
+            Tier::Started => told.started,
+        }?;
+        let service = services.service(told.service).id.clone();
+        Some(Detection { service, onset: raised.onset, raised: raised.at, ended: told.ended })
+    };
+    let mut detections: Vec<Detection> = tell(events).into_iter().filter_map(detection).collect();
+    detections.sort_by(|a, b| (a.raised, &a.service).cmp(&(b.raised, &b.service)));
+    detections
 }
 
 fn to_json(
