@@ -20,6 +20,7 @@ mod progress;
 #[cfg(feature = "kafka")]
 mod publishing;
 mod replaying;
+mod report;
 #[cfg(feature = "kafka")]
 mod running;
 mod scoring;

@@ -1,5 +1,7 @@
 //! The table of figures: what was measured in the synthetic worlds, in words, each with its bar.
 
+use std::collections::BTreeMap;
+
 use groundswell_testkit::{Hard, MULTIPLIERS, Shape, oracle_delay_min};
 
 use super::{Judged, Measured};
@@ -20,6 +22,15 @@ pub(crate) struct Figure {
     pub(crate) bar: &'static str,
     /// `None` where there is no bar, or nothing to hold against it.
     pub(crate) holds: Option<bool>,
+}
+
+/// Mean delays of outages of like strength and rate, minutes.
+#[derive(Debug)]
+pub(crate) struct Delay {
+    pub(crate) multiplier: f64,
+    pub(crate) ours_min: f64,
+    /// The oracle's for the same ones.
+    pub(crate) oracle_min: f64,
 }
 
 impl Measured {
@@ -137,17 +148,43 @@ impl Measured {
         });
     }
 
+    /// Sharp outages of one strength that the oracle knows, each with the oracle's delay in minutes.
+    fn sharp(&self, multiplier: f64) -> impl Iterator<Item = (&Judged, f64)> {
+        let is_judged = move |outage: &&Judged| {
+            outage.change.multiplier == multiplier
+                && outage.change.shape == Shape::Step
+                && (RATE_MIN..=100.0).contains(&outage.rate)
+        };
+        let with_least = move |outage: &'_ Judged| oracle_delay_min(outage.rate, multiplier, outage.size);
+        self.outages.iter().filter(is_judged).filter_map(move |outage| Some((outage, with_least(outage)?)))
+    }
+
+    /// Mean delays of the sharp outages that were found, by strength and half a decade of the rate.
+    pub(crate) fn delays(&self) -> Vec<Delay> {
+        let mut delays = Vec::new();
+        for multiplier in MULTIPLIERS {
+            let mut by_rate: BTreeMap<i32, (f64, f64, u32)> = BTreeMap::new();
+            for (outage, least) in self.sharp(multiplier) {
+                let Some(delay) = outage.suspected_min else { continue };
+                let (ours, oracle, n) =
+                    by_rate.entry((outage.rate.log10() * 2.0).floor() as i32).or_default();
+                *ours += delay;
+                *oracle += least;
+                *n += 1;
+            }
+            delays.extend(by_rate.into_values().map(|(ours, oracle, n)| Delay {
+                multiplier,
+                ours_min: ours / f64::from(n),
+                oracle_min: oracle / f64::from(n),
+            }));
+        }
+        delays
+    }
+
     /// Mean delay of sharp outages over the oracle's mean for the same ones.
     fn delay_figure(&self, multiplier: f64) -> Figure {
         let (mut ours, mut oracle, mut n, mut n_missed) = (0.0, 0.0, 0, 0);
-        for outage in &self.outages {
-            let is_judged = outage.change.multiplier == multiplier
-                && outage.change.shape == Shape::Step
-                && (RATE_MIN..=100.0).contains(&outage.rate);
-            let Some(least) = oracle_delay_min(outage.rate, multiplier, outage.size).filter(|_| is_judged)
-            else {
-                continue;
-            };
+        for (outage, least) in self.sharp(multiplier) {
             match outage.suspected_min {
                 Some(delay) => {
                     ours += delay;
@@ -271,6 +308,20 @@ mod tests {
             "1.39 (5.0 against 3.6 min, 2 found, 1 missed)",
             Some(false),
         );
+    }
+
+    #[test]
+    fn delays_are_told_by_strength_and_half_a_decade_of_the_rate() {
+        // The oracle's table, Poisson: x5 has 3.59 min at one a minute and 1 at ten.
+        let slower = Judged { suspected_min: Some(6.0), ..found(5.0) };
+        let frequent = Judged { rate: 10.0, suspected_min: Some(2.0), ..found(5.0) };
+        let measured = with_outages(vec![found(5.0), frequent, slower]);
+        let told: Vec<String> = measured
+            .delays()
+            .iter()
+            .map(|delay| format!("x{} {:.2} {:.2}", delay.multiplier, delay.ours_min, delay.oracle_min))
+            .collect();
+        assert_eq!(told, ["x5 5.00 3.59", "x5 2.00 1.00"]);
     }
 
     #[test]

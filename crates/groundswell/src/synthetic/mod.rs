@@ -3,6 +3,7 @@
 //!
 //! Worlds are independent of each other and are watched on all cores; the result does not depend on how many there are.
 
+mod example;
 mod figures;
 
 use std::sync::Mutex;
@@ -14,8 +15,10 @@ use groundswell_core::{
 use groundswell_io::lines::StopFlag;
 use groundswell_testkit::{Change, CountedService, Counts, Hard, World};
 
-pub(crate) use self::figures::Figure;
+pub(crate) use self::example::watch_example;
+pub(crate) use self::figures::{Delay, Figure};
 use crate::judging::poisson_interval_95;
+use crate::report::Histories;
 use crate::told::{Told, tell};
 
 /// The worlds begin on this Monday, minutes since 1970 (1 January 2024).
@@ -160,7 +163,7 @@ fn watch(seed: u64, job: Job, config: &Config, stop: &StopFlag) -> Option<Measur
         Job::Failing(nth) => World::failing(seed, nth),
         Job::Hard(hard) => World::hard(seed, hard),
     };
-    let events = detect(&world, seed, config, stop)?;
+    let events = detect(&world, seed, config, stop, None)?;
     let mut measured = Measured::default();
     match job {
         Job::Null { wanders, .. } => {
@@ -173,14 +176,28 @@ fn watch(seed: u64, job: Job, config: &Config, stop: &StopFlag) -> Option<Measur
     Some(measured)
 }
 
-/// Runs a world through a detector; the events of each service.
-fn detect(world: &World, seed: u64, config: &Config, stop: &StopFlag) -> Option<Vec<Vec<OutageEvent>>> {
+/// The services of a world, in its order, and what each is known by.
+fn catalogue_of(world: &World) -> (Catalogue, Vec<ServiceIndex>) {
     let mut catalogue = Catalogue::default();
-    let services: Vec<ServiceIndex> =
-        world.services.iter().map(|service| catalogue.push_bare(&service.id)).collect();
+    let services = world.services.iter().map(|service| catalogue.push_bare(&service.id)).collect();
+    (catalogue, services)
+}
+
+/// Runs a world through a detector; the events of each service. Their histories are kept if they are wanted.
+fn detect(
+    world: &World,
+    seed: u64,
+    config: &Config,
+    stop: &StopFlag,
+    mut histories: Option<&mut Histories>,
+) -> Option<Vec<Vec<OutageEvent>>> {
+    let (catalogue, services) = catalogue_of(world);
     let mut counts: Vec<Counts<'_>> =
         world.services.iter().map(|service| Counts::new(service, seed)).collect();
     let mut detector = Detector::new(config.clone());
+    if histories.is_some() {
+        detector.keep_rows();
+    }
     let mut events = vec![Vec::new(); services.len()];
     let mut row = Vec::new();
     for minute in 0..world.n_minutes {
@@ -200,8 +217,16 @@ fn detect(world: &World, seed: u64, config: &Config, stop: &StopFlag) -> Option<
             detector.handle_counts(bin, &row, &[]);
         }
         while let Some(event) = detector.poll_event() {
+            if let Some(histories) = &mut histories {
+                histories.note(&event, &catalogue);
+            }
             let at = services.binary_search(&event.service).expect("events are of services that were given");
             events[at].push(event);
+        }
+        while let Some(row) = detector.poll_row() {
+            if let Some(histories) = &mut histories {
+                histories.take(&row, &catalogue);
+            }
         }
     }
     Some(events)
