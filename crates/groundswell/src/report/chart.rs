@@ -51,8 +51,10 @@ const WIDTH: u32 = 1_200;
 const COUNTS_HEIGHT: u32 = 330;
 const SCORE_HEIGHT: u32 = 190;
 const FONT_SIZE: u32 = 26;
-/// Between one plot and the next, and to the edge: half a label.
+/// Between one plot and the next, whose labels are half a line higher and lower.
 const GAP: u32 = 18;
+/// A label at the very end of the time axis goes so far beyond it.
+const LABEL_HALF_WIDTH: u32 = 44;
 const LABELS_WIDTH: u32 = 116;
 const LABELS_HEIGHT: u32 = 50;
 const MINUTE_MS: i64 = 60_000;
@@ -108,11 +110,12 @@ fn time_range(track: &Track) -> Range<f64> {
 
 fn draw_counts(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
     let x = time_range(track);
-    let highest = |bucket: &Bucket| f64::from(bucket.observed_max).max(bucket.expected());
-    let y_max = track.buckets().iter().map(highest).fold(1.0, f64::max) * 1.08;
+    let highest = track.buckets().iter().map(|bucket| bucket.observed_max).max().unwrap_or(0).max(1);
+    let y_max = f64::from(highest) * 1.08;
     let mut chart = panel(area, &x, (Axis::counts(y_max), y_max), false, "complaints", marks)?;
+    // Of a service that has just been met so much may be expected that counts would lie flat: it stays at the edge.
     let points = |of: fn(&Bucket) -> f64| {
-        track.buckets().iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket)))
+        track.buckets().iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket).min(y_max)))
     };
     if track.bins_a_bucket() > 1 {
         chart.draw_series(LineSeries::new(points(|bucket| f64::from(bucket.observed_max)), PEAK.light))?;
@@ -144,7 +147,7 @@ fn panel<'a, 'b>(
 ) -> Result<Chart<'a, 'b>> {
     let mut chart = ChartBuilder::on(area)
         .margin_top(GAP)
-        .margin_right(GAP)
+        .margin_right(LABEL_HALF_WIDTH)
         .x_label_area_size(if has_times { LABELS_HEIGHT } else { 0 })
         .y_label_area_size(LABELS_WIDTH)
         .build_cartesian_2d(Axis::over_time(x.clone()), y)?;

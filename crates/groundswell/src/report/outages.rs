@@ -10,8 +10,8 @@ use super::page::{escape, figure, legend};
 use crate::judging::{Detection, Matching, Truth};
 use crate::told::{Told, tell};
 
-/// Drawings are some 20 kB each: with these the file stays below a few megabytes.
-const SERVICES_MAX: usize = 30;
+/// Drawings are some 30 kB each: with these the file stays below three megabytes.
+const SERVICES_MAX: usize = 20;
 const CLOSE_UPS_MAX: usize = 60;
 const MINUTE_MS: f64 = 60_000.0;
 

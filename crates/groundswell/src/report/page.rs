@@ -50,7 +50,8 @@ fn colours() -> String {
 
 /// A table: its head, if it has one, and rows of cells that are HTML.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut out = String::from("<div class=\"wide\"><table>\n");
+    let class = if head.is_empty() { "few" } else { "many" };
+    let mut out = format!("<div class=\"wide\"><table class=\"{class}\">\n");
     if !head.is_empty() {
         let cells: String = head.iter().map(|cell| format!("<th>{cell}</th>")).collect();
         out.push_str(&format!("<thead><tr>{cells}</tr></thead>\n"));
