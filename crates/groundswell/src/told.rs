@@ -47,16 +47,23 @@ pub(crate) fn tell<'a>(events: impl IntoIterator<Item = &'a OutageEvent>) -> Vec
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use groundswell_core::{Catalogue, Decision, Peak, Scope, Severity};
 
     use super::*;
 
-    fn at(minute: i64) -> EventTime {
+    pub(crate) fn at(minute: i64) -> EventTime {
         EventTime::from_ms(minute * 60_000).expect("a time in range")
     }
 
-    fn event(kind: EventKind, opened: i64, time: i64, onset: i64, ended: Option<i64>) -> OutageEvent {
+    /// An event of the only service, `s`; times in minutes.
+    pub(crate) fn event(
+        kind: EventKind,
+        opened: i64,
+        time: i64,
+        onset: i64,
+        ended: Option<i64>,
+    ) -> OutageEvent {
         OutageEvent {
             kind,
             service: Catalogue::of_ids(["s"]).index_of("s").expect("it is in there"),

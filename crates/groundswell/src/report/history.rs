@@ -259,11 +259,10 @@ impl Histories {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use groundswell_core::EventKind;
 
-    fn at(minute: i64) -> EventTime {
-        EventTime::from_ms(1_700_000_000_000 + minute * MINUTE_MS).expect("a time in range")
-    }
+    use super::*;
+    use crate::told::tests::{at, event};
 
     fn point(minute: i64, observed: u32) -> Point {
         Point { time: at(minute), observed, expected: 0.5, score: f64::from(observed) / 100.0 }
@@ -299,5 +298,24 @@ mod tests {
         assert_eq!((starts.first(), starts.last(), starts.len()), (Some(&at(820)), Some(&at(1_240)), 421));
         assert_eq!(history.close.len(), 421, "and no others");
         assert!(history.recent.len() <= RECENT_BINS_MAX);
+    }
+    #[test]
+    fn the_bins_around_an_outage_are_kept_whether_they_come_before_its_events_or_after() {
+        // Onset at 2,000; kept are three hours before it and, once it is over at 2,100, three hours after that.
+        for delay in [0, 30] {
+            let mut history = History::default();
+            for n in 0..4_000 {
+                history.take(point(n, 1));
+                if n == 2_005 + delay {
+                    history.note(&event(EventKind::Started, 2_005, 2_005, 2_000, None));
+                }
+                if n == 2_100 + delay {
+                    history.note(&event(EventKind::Ended, 2_005, 2_100, 2_000, Some(2_080)));
+                }
+            }
+            let kept: Vec<EventTime> = history.close.keys().copied().collect();
+            assert_eq!((kept.first(), kept.last(), kept.len()), (Some(&at(1_820)), Some(&at(2_280)), 461));
+            assert_eq!(history.around(at(2_000), at(2_100)).buckets().len(), 461);
+        }
     }
 }

@@ -104,3 +104,36 @@ fn row_of_figure(figure: &Figure) -> Vec<String> {
     };
     vec![verdict.to_owned(), escape(&figure.name), escape(&figure.measured), escape(figure.bar)]
 }
+
+#[cfg(test)]
+mod tests {
+    use groundswell_core::Catalogue;
+
+    use super::*;
+    use crate::judging::Matching;
+    use crate::synthetic::Alarms;
+
+    #[test]
+    fn synthetic_worlds_are_drawn_from_their_figures_alone() {
+        let measured = Measured {
+            steady: Alarms { suspected: 3, started: 0, service_years: 10.0 },
+            wandering: Alarms { suspected: 12, started: 1, service_years: 10.0 },
+            ..Measured::default()
+        };
+        let (services, histories) = (Catalogue::default(), Histories::new(&[]));
+        let nothing = Outages {
+            services: &services,
+            histories: &histories,
+            events: &[],
+            truths: &[],
+            detections: &[],
+            matching: &Matching::default(),
+        };
+        let page = of_worlds(&measured, &Config::default(), &nothing).expect("it can be drawn");
+        assert_eq!(page.matches("<svg").count(), 2, "the promise and the delay");
+        // Three rates are above zero and have a dot; nothing was delayed.
+        assert_eq!(page.matches("<circle").count(), 3);
+        assert!(page.contains("holds</span>") && page.contains("0.300 (0.062 to 0.877, 10.0 years)"));
+        assert!(page.contains("&lt;= 1.2") && !page.contains("<= 1.2"), "bars are escaped");
+    }
+}

@@ -324,3 +324,88 @@ pub(crate) fn span(start: EventTime, end: EventTime) -> String {
     let end = if start[..10] == end[..10] { &end[11..] } else { &end };
     format!("{start} to {end}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judging::{Tier, detections, match_onsets};
+    use crate::told::tests::{at, event};
+
+    fn truth(service: &str, start: i64, end: i64) -> Truth {
+        let (start, end) = (at(start), at(end));
+        Truth { service: service.to_owned(), start, end, kind: "outage".to_owned(), is_ignored: false }
+    }
+
+    /// One outage that is found, one that is missed, one false alarm, and one that is only suspected.
+    fn check(judge: impl FnOnce(&Chapters<'_>)) {
+        let services = Catalogue::of_ids(["s"]);
+        let truths = [truth("s", 100, 160), truth("s", 900, 960), truth("unheard", 100, 160)];
+        let events = [
+            event(EventKind::Started, 105, 105, 101, None),
+            event(EventKind::Ended, 105, 180, 101, Some(161)),
+            event(EventKind::Started, 400, 400, 390, None),
+            event(EventKind::Ended, 400, 450, 390, Some(440)),
+            event(EventKind::Suspected, 600, 600, 590, None),
+            event(EventKind::Retracted, 600, 650, 590, Some(640)),
+        ];
+        let mut histories = Histories::new(&truths);
+        events.iter().for_each(|event| histories.note(event, &services));
+        let detections = detections(&events, &services, Tier::Started);
+        let matching = match_onsets(&truths, &detections, 900_000);
+        let outages = Outages {
+            services: &services,
+            histories: &histories,
+            events: &events,
+            truths: &truths,
+            detections: &detections,
+            matching: &matching,
+        };
+        judge(&Chapters::new(&outages));
+    }
+
+    #[test]
+    fn an_outage_and_its_alarm_are_told_together_and_others_apart() {
+        check(|chapters| {
+            let troubles = &chapters.chapters[0].troubles;
+            let told: Vec<(&[usize], &[usize])> =
+                troubles.iter().map(|trouble| (&*trouble.truths, &*trouble.told)).collect();
+            assert_eq!(told, [(&[0][..], &[0][..]), (&[], &[1]), (&[], &[2]), (&[1], &[])]);
+            assert_eq!((troubles[0].from, troubles[0].to), (at(100), at(180)));
+        });
+    }
+
+    #[test]
+    fn every_verdict_is_told() {
+        check(|chapters| {
+            let troubles = &chapters.chapters[0].troubles;
+            for (trouble, said) in troubles.iter().zip([
+                "found after 5.0 min",
+                "False alarm",
+                "Not judged: it did not reach the tier",
+                "missed",
+            ]) {
+                let account = chapters.account(trouble);
+                assert!(account.contains(said), "{said:?} in {account}");
+            }
+            let account = chapters.account(&troubles[0]);
+            let numbers = "observed 5, expected 1.00 (×5.0), evidence 14.0 against a threshold of 13.0; \
+                           9 people within the hour; onset 1970-01-01 01:41; minor.";
+            assert!(account.contains(numbers), "{account}");
+        });
+    }
+
+    #[test]
+    fn links_lead_to_a_drawing_or_at_least_to_the_service() {
+        check(|chapters| {
+            assert_eq!(chapters.link_truth(1, "<s>"), "<a href=\"#s0-3\">&lt;s&gt;</a>");
+            assert_eq!(chapters.link_detection(1, "s"), "<a href=\"#s0-1\">s</a>");
+            assert_eq!(chapters.link_truth(2, "unheard"), "<a href=\"#s1\">unheard</a>");
+        });
+    }
+
+    #[test]
+    fn a_day_is_told_once_if_it_is_the_same() {
+        assert_eq!(span(at(0), at(60)), "1970-01-01 00:00 to 01:00");
+        assert_eq!(span(at(0), at(1_440)), "1970-01-01 00:00 to 1970-01-02 00:00");
+    }
+}
