@@ -27,7 +27,7 @@ Examples:
   groundswell evaluate --posts posts.jsonl.zst --truth truth.csv
   groundswell evaluate --counts counts.csv --truth truth.csv --tier suspected
   groundswell evaluate --posts posts.jsonl --truth truth.csv --min-f1 0.9     exit code 1 below it, for CI
-  groundswell evaluate --posts posts.jsonl --truth truth.csv --report r.html  with drawings: why each alarm was raised
+  groundswell evaluate --posts posts.jsonl --truth truth.csv --report r.html  a page: why each alarm was raised
   groundswell evaluate --synthetic                                            does the promise hold? Minutes of all cores
 
 The truth is a table (CSV): service,start_utc,end_utc,kind. Rows of kind `other` are neither truth nor false alarm.
@@ -117,12 +117,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let detections = detections(&events, &services, args.tier);
     let matching = match_onsets(&truths, &detections, i64::from(args.tolerance) * 1000);
     let figures = Figures::of(&matching, &truths, &detections, n_services, watched_ms);
-    let out = if args.json {
-        to_json(&figures, &matching, &truths, &detections)?
-    } else {
-        to_text(&figures, &matching, &truths, &detections)
-    };
-    stdout().write_all(out.as_bytes())?;
+    // Before stdout, whose reader may have gone: the page is wanted all the same.
     if let Some((mut file, histories)) = report.zip(histories) {
         let outages = Outages {
             services: &services,
@@ -136,6 +131,12 @@ pub(crate) fn run(args: Args) -> Outcome {
         file.write_all(page.as_bytes())?;
         file.flush()?;
     }
+    let out = if args.json {
+        to_json(&figures, &matching, &truths, &detections)?
+    } else {
+        to_text(&figures, &matching, &truths, &detections)
+    };
+    stdout().write_all(out.as_bytes())?;
     match args.min_f1 {
         Some(least) if figures.f1 < least => {
             Err(anyhow!("F1 is {:.3}, below the {least} that was asked for", figures.f1).into())
@@ -151,14 +152,16 @@ fn measure_synthetic(args: &Args, report: Option<BufWriter<File>>, stop: &StopFl
     let measured = synthetic::measure(args.seed, extent, &config, stop, &|| bar.inc(1));
     bar.finish_and_clear();
     let Some(measured) = measured else { return Err(anyhow!("interrupted").into()) };
+    if let Some(mut file) = report {
+        let example = synthetic::watch_example(args.seed, &config, stop);
+        let Some(example) = example else { return Err(anyhow!("interrupted").into()) };
+        file.write_all(report::of_worlds(&measured, &config, &example.outages())?.as_bytes())?;
+        file.flush()?;
+    }
     let figures = measured.figures();
     let out = if args.json { serde_json::to_string(&figures)? + "\n" } else { figures_to_text(&figures) };
     stdout().write_all(out.as_bytes())?;
-    let Some(mut file) = report else { return Ok(()) };
-    let example = synthetic::watch_example(args.seed, &config, stop);
-    let Some(example) = example else { return Err(anyhow!("interrupted").into()) };
-    file.write_all(report::of_worlds(&measured, &config, &example.outages())?.as_bytes())?;
-    Ok(file.flush()?)
+    Ok(())
 }
 
 fn figures_to_text(figures: &[Figure]) -> String {
