@@ -115,7 +115,7 @@ fn draw_counts(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
     let mut chart = panel(area, &x, (Axis::counts(y_max), y_max), false, "complaints", marks)?;
     // Of a service that has just been met so much may be expected that counts would lie flat: it stays at the edge.
     let points = |of: fn(&Bucket) -> f64| {
-        track.buckets().iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket).min(y_max)))
+        track.buckets().iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket).clamp(0.0, y_max)))
     };
     if track.bins_a_bucket() > 1 {
         chart.draw_series(LineSeries::new(points(|bucket| f64::from(bucket.observed_max)), PEAK.light))?;
