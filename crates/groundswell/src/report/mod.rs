@@ -41,7 +41,7 @@ pub(crate) fn of_outages(
     body.push_str("<h2>Missed outages and false alarms</h2>\n");
     body.push_str(&mistakes(outages, &chapters));
     body.push_str(&chapters.to_html()?);
-    let n_quiet = n_services.saturating_sub(chapters.n_services());
+    let n_quiet = n_services.saturating_sub(chapters.n_seen());
     if n_quiet > 0 {
         body.push_str(&format!(
             "<p class=\"note\">{n_quiet} further services without an outage are left out.</p>\n"

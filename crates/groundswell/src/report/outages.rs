@@ -51,6 +51,7 @@ pub(crate) struct Chapters<'a> {
     told: Vec<Told>,
     chapters: Vec<Chapter>,
     n_left_out: usize,
+    n_seen: usize,
 }
 
 impl<'a> Chapters<'a> {
@@ -67,6 +68,7 @@ impl<'a> Chapters<'a> {
                 || outages.matching.false_alarms.iter().any(|&d| outages.detections[d].service == id)
         };
         ids.sort_by_key(|id| !is_wrong(id));
+        let n_seen = ids.iter().filter(|id| outages.histories.of(id).is_some()).count();
         let n_left_out = ids.len().saturating_sub(SERVICES_MAX);
         ids.truncate(SERVICES_MAX);
         let mut n_free = CLOSE_UPS_MAX;
@@ -78,12 +80,12 @@ impl<'a> Chapters<'a> {
             Chapter { id: id.to_owned(), troubles, n_drawn }
         };
         let chapters = ids.into_iter().map(chapter).collect();
-        Self { outages, told, chapters, n_left_out }
+        Self { outages, told, chapters, n_left_out, n_seen }
     }
 
-    /// How many services there is something to tell of.
-    pub(crate) fn n_services(&self) -> usize {
-        self.chapters.len() + self.n_left_out
+    /// How many of the services that were watched there is something to tell of.
+    pub(crate) fn n_seen(&self) -> usize {
+        self.n_seen
     }
 
     /// A link to where a known outage is drawn, or the text alone.
@@ -372,6 +374,11 @@ mod tests {
             assert_eq!(told, [(&[0][..], &[0][..]), (&[], &[1]), (&[], &[2]), (&[1], &[])]);
             assert_eq!((troubles[0].from, troubles[0].to), (at(100), at(180)));
         });
+    }
+
+    #[test]
+    fn a_service_that_was_never_heard_of_is_told_and_not_counted_as_watched() {
+        check(|chapters| assert_eq!((chapters.chapters.len(), chapters.n_seen()), (2, 1)));
     }
 
     #[test]
