@@ -5,8 +5,10 @@
 //! a tolerance after the true end. A detection that merely overlaps an outage that it did not see begin does not count.
 //! Among all pairs that may match, those with the closest onsets are taken first.
 
-use groundswell_core::EventTime;
+use groundswell_core::{Catalogue, EventTime, OutageEvent};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
+
+use crate::told::{Told, tell};
 
 const MS_PER_MINUTE: f64 = 60_000.0;
 const SECONDS_PER_YEAR: f64 = 31_557_600.0;
@@ -17,6 +19,8 @@ pub(crate) struct Truth {
     pub(crate) service: String,
     pub(crate) start: EventTime,
     pub(crate) end: EventTime,
+    /// A word for what it is; only people read it.
+    pub(crate) kind: String,
     /// Whether it is neither truth nor false alarm: what matches it is left out.
     pub(crate) is_ignored: bool,
 }
@@ -29,6 +33,30 @@ pub(crate) struct Detection {
     pub(crate) raised: EventTime,
     /// When the rate was back, and when that was decided; `None` while it goes on.
     pub(crate) ended: Option<(EventTime, EventTime)>,
+}
+
+/// Which outages count as found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tier {
+    /// Outages that were suspected, whether or not they were confirmed.
+    Suspected,
+    /// Outages that were confirmed.
+    Started,
+}
+
+/// The outages of `events` that reached `tier`, in the order in which they were raised to it.
+pub(crate) fn detections(events: &[OutageEvent], services: &Catalogue, tier: Tier) -> Vec<Detection> {
+    let detection = |told: Told| {
+        let raised = match tier {
+            Tier::Suspected => Some(told.suspected),
+            Tier::Started => told.started,
+        }?;
+        let service = services.service(told.service).id.clone();
+        Some(Detection { service, onset: raised.onset, raised: raised.at, ended: told.ended })
+    };
+    let mut detections: Vec<Detection> = tell(events).into_iter().filter_map(detection).collect();
+    detections.sort_by(|a, b| (a.raised, &a.service).cmp(&(b.raised, &b.service)));
+    detections
 }
 
 /// Which detection belongs to which known outage, by index.
@@ -189,7 +217,13 @@ mod tests {
     }
 
     fn truth(start: i64, end: i64) -> Truth {
-        Truth { service: "s".to_owned(), start: at(start), end: at(end), is_ignored: false }
+        Truth {
+            service: "s".to_owned(),
+            start: at(start),
+            end: at(end),
+            kind: "outage".to_owned(),
+            is_ignored: false,
+        }
     }
 
     fn found(onset: i64, raised: i64) -> Detection {

@@ -20,12 +20,14 @@ mod progress;
 #[cfg(feature = "kafka")]
 mod publishing;
 mod replaying;
+mod report;
 #[cfg(feature = "kafka")]
 mod running;
 mod scoring;
 mod settings;
 mod summary;
 mod synthetic;
+mod told;
 
 /// Detects outages of online services from what their users post.
 #[derive(Debug, Parser)]

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use groundswell_core::{
-    Assessment, ConfigHash, Event, EventTime, OutageEvent, Outcome, Pipeline, Receipt, ServiceIndex,
+    Assessment, Catalogue, ConfigHash, Event, EventTime, OutageEvent, Outcome, Pipeline, Receipt, Row,
+    ServiceIndex,
 };
 use groundswell_io::decode::{Rejection, decode};
 use groundswell_io::lines::{Line, Lines, StopFlag};
 use groundswell_io::merge::Merge;
 
 use crate::failure::{Failure, usage};
+use crate::report::Histories;
 use crate::settings::Settings;
 
 /// Where the outputs of a replay go.
@@ -253,19 +255,28 @@ pub(crate) struct Replayed {
     pub(crate) n_services_seen: usize,
 }
 
-/// Sinks that keep the events alone.
-#[derive(Debug, Default)]
-struct KeepEvents(Vec<OutageEvent>);
+/// Sinks that keep the events, and histories if they are wanted.
+struct Keep<'a> {
+    services: &'a Catalogue,
+    events: Vec<OutageEvent>,
+    histories: Option<&'a mut Histories>,
+}
 
-impl Sinks for KeepEvents {
+impl Sinks for Keep<'_> {
     fn event(&mut self, event: &Event) -> Result<(), Failure> {
         if let Event::Outage(event) = event {
-            self.0.push(OutageEvent::clone(event));
+            self.events.push(OutageEvent::clone(event));
+            if let Some(histories) = &mut self.histories {
+                histories.note(event, self.services);
+            }
         }
         Ok(())
     }
 
-    fn row(&mut self, _: EventTime, _: ServiceIndex, _: &Assessment) -> Result<(), Failure> {
+    fn row(&mut self, time: EventTime, service: ServiceIndex, row: &Assessment) -> Result<(), Failure> {
+        if let Some(histories) = &mut self.histories {
+            histories.take(&Row { time, service, assessment: *row }, self.services);
+        }
         Ok(())
     }
 
@@ -274,15 +285,16 @@ impl Sinks for KeepEvents {
     }
 }
 
-/// Replays `files` and collects the events.
+/// Replays `files` and collects the events, and the histories of the services if they are wanted.
 pub(crate) fn collect_events(
     settings: &Settings,
     files: &[PathBuf],
     stop: &StopFlag,
+    histories: Option<&mut Histories>,
 ) -> Result<Replayed, Failure> {
     let mut merge = open(files, stop)?;
-    let mut replay = Replay::new(settings.pipeline(), TimeRange::default(), false);
-    let mut sinks = KeepEvents::default();
+    let mut replay = Replay::new(settings.pipeline(), TimeRange::default(), histories.is_some());
+    let mut sinks = Keep { services: &settings.catalogue, events: Vec::new(), histories };
     while replay.step(&mut merge, &mut sinks)?.is_some() {
         if stop.is_raised() {
             return Err(anyhow!("interrupted").into());
@@ -293,7 +305,7 @@ pub(crate) fn collect_events(
     let first = replay.first_time;
     let pipeline = replay.pipeline();
     Ok(Replayed {
-        events: sinks.0,
+        events: sinks.events,
         first,
         last: pipeline.frontier(),
         n_services_seen: pipeline.detector().n_services_seen(),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use groundswell_core::{
-    Assessment, Bin, BinWidth, Catalogue, Config, ConfigHash, Detector, EventTime, Lexicon, OutageEvent,
+    Assessment, Bin, BinWidth, Catalogue, Config, ConfigHash, Detector, EventTime, Lexicon, OutageEvent, Row,
     ServiceIndex,
 };
 use groundswell_io::counts::{CountRow, CountsReader, TableError};
@@ -37,6 +37,8 @@ pub(crate) struct ScoreOptions {
     pub(crate) width: Option<BinWidth>,
     pub(crate) missing: Missing,
     pub(crate) config: Config,
+    /// Whether the sinks want every known service at every time, with a row or without.
+    pub(crate) keeps_rows: bool,
 }
 
 /// Where the outputs go.
@@ -45,6 +47,8 @@ pub(crate) trait ScoreSinks {
     fn row(&mut self, row: &CountRow, assessment: &Assessment) -> Result<(), Failure>;
     /// An event; `services` names what its index stands for.
     fn event(&mut self, event: &OutageEvent, services: &Catalogue, hash: ConfigHash) -> Result<(), Failure>;
+    /// What is said of a known service for one bin, with a row or without; if that is wanted.
+    fn known(&mut self, _row: &Row, _services: &Catalogue) {}
     /// All rows and events of one time were given.
     fn time_over(&mut self) -> Result<(), Failure> {
         Ok(())
@@ -195,7 +199,11 @@ impl Scorer {
         let config = Config { bin_width: width, ..self.options.config.clone() };
         config.validate().with_context(|| format!("with a step of {} s", width.seconds())).map_err(usage)?;
         let hash = ConfigHash::of(&config, &Catalogue::default(), &Lexicon::default());
-        self.running = Some((Grid::new(first, width), Detector::new(config), hash));
+        let mut detector = Detector::new(config);
+        if self.options.keeps_rows {
+            detector.keep_rows();
+        }
+        self.running = Some((Grid::new(first, width), detector, hash));
         Ok(())
     }
 
@@ -230,6 +238,9 @@ impl Scorer {
         let assessments = detector.handle_counts(bin, &counts, &unknown);
         while let Some(event) = detector.poll_event() {
             sinks.event(&event.moved_by_ms(grid.shift_ms), &self.services, *hash)?;
+        }
+        while let Some(row) = detector.poll_row() {
+            sinks.known(&Row { time: row.time.plus_ms(grid.shift_ms), ..row }, &self.services);
         }
         for (row, assessment) in self.rows.iter().zip(&assessments) {
             sinks.row(row, assessment)?;

@@ -1,14 +1,11 @@
 //! `groundswell evaluate`: how good are the events, held against known outages?
 
-use std::collections::BTreeMap;
-use std::io::{Write, stdout};
+use std::fs::File;
+use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::ValueEnum;
-use groundswell_core::{
-    Assessment, Catalogue, Config, ConfigHash, EventKind, EventTime, OutageEvent, ServiceIndex,
-};
+use groundswell_core::{Assessment, Catalogue, Config, ConfigHash, OutageEvent, Row};
 use groundswell_io::counts::{CountRow, TableReader};
 use groundswell_io::lines::StopFlag;
 use groundswell_io::times;
@@ -16,9 +13,11 @@ use groundswell_io::times;
 use crate::commands::score::parse_seconds;
 use crate::failure::{Failure, Outcome, usage};
 use crate::interrupt;
-use crate::judging::{Detection, Figures, Matching, Truth, match_onsets};
+use crate::judging::{Detection, Figures, Matching, Tier, Truth, detections, match_onsets};
+use crate::output_file;
 use crate::progress;
 use crate::replaying;
+use crate::report::{self, Histories, Outages};
 use crate::scoring::{self, Missing, ScoreOptions, ScoreSinks};
 use crate::settings::SettingsArgs;
 use crate::synthetic::{self, Extent, Figure};
@@ -28,6 +27,7 @@ Examples:
   groundswell evaluate --posts posts.jsonl.zst --truth truth.csv
   groundswell evaluate --counts counts.csv --truth truth.csv --tier suspected
   groundswell evaluate --posts posts.jsonl --truth truth.csv --min-f1 0.9     exit code 1 below it, for CI
+  groundswell evaluate --posts posts.jsonl --truth truth.csv --report r.html  a page: why each alarm was raised
   groundswell evaluate --synthetic                                            does the promise hold? Minutes of all cores
 
 The truth is a table (CSV): service,start_utc,end_utc,kind. Rows of kind `other` are neither truth nor false alarm.
@@ -70,19 +70,15 @@ pub(crate) struct Args {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
+    /// Write all of it to this file, too, as one HTML page with drawings: every outage and alarm with what was observed,
+    /// expected and decided, or what the synthetic worlds came to.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Fail (exit code 1) if F1 is below this.
     #[arg(long, value_name = "X", value_parser = parse_share)]
     min_f1: Option<f64>,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Tier {
-    /// Outages that were suspected, whether or not they were confirmed.
-    Suspected,
-    /// Outages that were confirmed.
-    Started,
 }
 
 fn parse_tolerance(text: &str) -> Result<u32, String> {
@@ -94,9 +90,10 @@ fn parse_share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
-/// What was watched, and what was found.
+/// What was watched, and what was said of it.
 struct Watched {
-    detections: Vec<Detection>,
+    services: Catalogue,
+    events: Vec<OutageEvent>,
     n_services: usize,
     watched_ms: i64,
 }
@@ -106,16 +103,34 @@ pub(crate) fn run(args: Args) -> Outcome {
     if args.quick && !args.synthetic {
         return Err(usage(anyhow!("--quick is for --synthetic")));
     }
+    let inputs: Vec<PathBuf> = args.posts.iter().chain(&args.counts).chain(&args.truth).cloned().collect();
+    let report = output_file::create(args.report.as_ref(), &inputs)?;
     let stop = interrupt::stop_flag()?;
-    let Some(truth) = &args.truth else { return measure_synthetic(&args, &stop) };
+    let Some(truth) = &args.truth else { return measure_synthetic(&args, report, &stop) };
     let truths = read_truth(truth, &stop)?;
+    let mut histories = report.is_some().then(|| Histories::new(&truths));
     let watched = match &args.counts {
-        Some(path) => watch_counts(path, &args, &stop)?,
-        None => watch_posts(&args, &stop)?,
+        Some(path) => watch_counts(path, &args, &stop, histories.as_mut())?,
+        None => watch_posts(&args, &stop, histories.as_mut())?,
     };
-    let Watched { detections, n_services, watched_ms } = watched;
+    let Watched { services, events, n_services, watched_ms } = watched;
+    let detections = detections(&events, &services, args.tier);
     let matching = match_onsets(&truths, &detections, i64::from(args.tolerance) * 1000);
     let figures = Figures::of(&matching, &truths, &detections, n_services, watched_ms);
+    // Before stdout, whose reader may have gone: the page is wanted all the same.
+    if let Some((mut file, histories)) = report.zip(histories) {
+        let outages = Outages {
+            services: &services,
+            histories: &histories,
+            events: &events,
+            truths: &truths,
+            detections: &detections,
+            matching: &matching,
+        };
+        let page = report::of_outages(&outages, &figures, &in_words(&figures), n_services)?;
+        file.write_all(page.as_bytes())?;
+        file.flush()?;
+    }
     let out = if args.json {
         to_json(&figures, &matching, &truths, &detections)?
     } else {
@@ -130,13 +145,19 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
 }
 
-fn measure_synthetic(args: &Args, stop: &StopFlag) -> Outcome {
+fn measure_synthetic(args: &Args, report: Option<BufWriter<File>>, stop: &StopFlag) -> Outcome {
     let config = args.settings.load()?.config;
     let extent = if args.quick { Extent::QUICK } else { Extent::FULL };
     let bar = progress::steps_bar(extent.n_worlds());
     let measured = synthetic::measure(args.seed, extent, &config, stop, &|| bar.inc(1));
     bar.finish_and_clear();
     let Some(measured) = measured else { return Err(anyhow!("interrupted").into()) };
+    if let Some(mut file) = report {
+        let example = synthetic::watch_example(args.seed, &config, stop);
+        let Some(example) = example else { return Err(anyhow!("interrupted").into()) };
+        file.write_all(report::of_worlds(&measured, &config, &example.outages())?.as_bytes())?;
+        file.flush()?;
+    }
     let figures = measured.figures();
     let out = if args.json { serde_json::to_string(&figures)? + "\n" } else { figures_to_text(&figures) };
     stdout().write_all(out.as_bytes())?;
@@ -162,14 +183,17 @@ fn read_truth(path: &Path, stop: &StopFlag) -> Result<Vec<Truth>, Failure> {
     let mut table = TableReader::open(path, stop).map_err(usage)?;
     let column = |names: &[&str]| table.required_column(names).map_err(usage);
     let (service, start, end) = (column(&["service"])?, column(&["start_utc"])?, column(&["end_utc"])?);
-    let kind = table.column(&["kind"]);
+    let kind_column = table.column(&["kind"]);
     let mut truths = Vec::new();
     while table.next_row().map_err(usage)? {
+        let kind =
+            kind_column.as_ref().and_then(|column| table.text(column).ok()).unwrap_or("outage").to_owned();
         let truth = Truth {
             service: table.text(&service).map_err(usage)?.to_owned(),
             start: table.time(&start).map_err(usage)?,
             end: table.time(&end).map_err(usage)?,
-            is_ignored: kind.as_ref().is_some_and(|kind| table.text(kind).is_ok_and(|kind| kind == "other")),
+            is_ignored: kind == "other",
+            kind,
         };
         if truth.end < truth.start {
             return Err(usage(table.refuse(end.fault("is before the start"))));
@@ -179,74 +203,60 @@ fn read_truth(path: &Path, stop: &StopFlag) -> Result<Vec<Truth>, Failure> {
     Ok(truths)
 }
 
-fn watch_posts(args: &Args, stop: &StopFlag) -> Result<Watched, Failure> {
+fn watch_posts(args: &Args, stop: &StopFlag, histories: Option<&mut Histories>) -> Result<Watched, Failure> {
     let settings = args.settings.load()?;
-    let replayed = replaying::collect_events(&settings, &args.posts, stop)?;
-    let mut collector = Collector::new(args.tier);
-    for event in &replayed.events {
-        collector.take(event, &settings.catalogue);
-    }
+    let replayed = replaying::collect_events(&settings, &args.posts, stop, histories)?;
     let watched_ms = replayed.last.zip(replayed.first).map_or(0, |(last, first)| last.ms_since(first));
-    Ok(Watched { detections: collector.finish(), n_services: replayed.n_services_seen, watched_ms })
+    Ok(Watched {
+        services: settings.catalogue,
+        events: replayed.events,
+        n_services: replayed.n_services_seen,
+        watched_ms,
+    })
 }
 
-fn watch_counts(path: &Path, args: &Args, stop: &StopFlag) -> Result<Watched, Failure> {
+fn watch_counts(
+    path: &Path,
+    args: &Args,
+    stop: &StopFlag,
+    histories: Option<&mut Histories>,
+) -> Result<Watched, Failure> {
     let config: Config = args.settings.load()?.config;
-    let mut collector = Collector::new(args.tier);
-    let options = ScoreOptions { width: None, missing: Missing::Zero, config };
-    let scored = scoring::score(scoring::open(path, stop)?, options, stop, &mut collector)?;
+    let options =
+        ScoreOptions { width: None, missing: Missing::Zero, config, keeps_rows: histories.is_some() };
+    let mut kept = Keep { events: Vec::new(), histories };
+    let scored = scoring::score(scoring::open(path, stop)?, options, stop, &mut kept)?;
     if stop.is_raised() {
         return Err(anyhow!("interrupted").into());
     }
     let watched_ms = scored.last.zip(scored.first).map_or(0, |(last, first)| last.ms_since(first));
     let n_services = scored.services.services().len();
-    Ok(Watched { detections: collector.finish(), n_services, watched_ms })
+    Ok(Watched { services: scored.services, events: kept.events, n_services, watched_ms })
 }
 
-/// Makes detections of events.
-struct Collector {
-    tier: Tier,
-    /// By service and the time that identifies the outage.
-    outages: BTreeMap<(ServiceIndex, EventTime), Detection>,
+/// Keeps the events of a table, and histories if they are wanted.
+struct Keep<'a> {
+    events: Vec<OutageEvent>,
+    histories: Option<&'a mut Histories>,
 }
 
-impl Collector {
-    fn new(tier: Tier) -> Self {
-        Self { tier, outages: BTreeMap::new() }
-    }
-
-    fn take(&mut self, event: &OutageEvent, services: &Catalogue) {
-        let outage = (event.service, event.opened_at);
-        let reaches_tier = match event.kind {
-            EventKind::Started => true,
-            EventKind::Suspected => self.tier == Tier::Suspected,
-            EventKind::Updated | EventKind::Ended | EventKind::Retracted => false,
-        };
-        if reaches_tier && !self.outages.contains_key(&outage) {
-            let service = services.service(event.service).id.clone();
-            let (onset, raised) = (event.started_at, event.time);
-            self.outages.insert(outage, Detection { service, onset, raised, ended: None });
-        }
-        if let Some(detection) = self.outages.get_mut(&outage) {
-            detection.ended = event.ended_at.map(|ended| (ended, event.time));
-        }
-    }
-
-    fn finish(self) -> Vec<Detection> {
-        let mut detections: Vec<Detection> = self.outages.into_values().collect();
-        detections.sort_by(|a, b| (a.raised, &a.service).cmp(&(b.raised, &b.service)));
-        detections
-    }
-}
-
-impl ScoreSinks for Collector {
+impl ScoreSinks for Keep<'_> {
     fn row(&mut self, _: &CountRow, _: &Assessment) -> Result<(), Failure> {
         Ok(())
     }
 
     fn event(&mut self, event: &OutageEvent, services: &Catalogue, _: ConfigHash) -> Result<(), Failure> {
-        self.take(event, services);
+        self.events.push(event.clone());
+        if let Some(histories) = &mut self.histories {
+            histories.note(event, services);
+        }
         Ok(())
+    }
+
+    fn known(&mut self, row: &Row, services: &Catalogue) {
+        if let Some(histories) = &mut self.histories {
+            histories.take(row, services);
+        }
     }
 }
 
@@ -274,14 +284,15 @@ fn to_json(
     Ok(serde_json::to_string(&all)? + "\n")
 }
 
-fn to_text(figures: &Figures, matching: &Matching, truths: &[Truth], detections: &[Detection]) -> String {
+/// Each figure by its name, in words.
+fn in_words(figures: &Figures) -> [(&'static str, String); 17] {
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let minutes =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} min"));
     let interval = figures
         .false_alarms_per_service_year_95
         .map_or_else(|| "-".to_owned(), |(low, high)| format!("{low:.3} to {high:.3}"));
-    let rows = [
+    [
         ("known outages", figures.outages.to_string()),
         ("detections", format!("{}, and {} ignored", figures.detections, figures.ignored)),
         ("true positives", figures.true_positives.to_string()),
@@ -299,7 +310,11 @@ fn to_text(figures: &Figures, matching: &Matching, truths: &[Truth], detections:
         ("service-years", format!("{:.3}", figures.service_years)),
         ("false alarms a service-year", share(figures.false_alarms_per_service_year)),
         ("  95 % interval (exact Poisson)", interval),
-    ];
+    ]
+}
+
+fn to_text(figures: &Figures, matching: &Matching, truths: &[Truth], detections: &[Detection]) -> String {
+    let rows = in_words(figures);
     let mut out: String = rows.iter().map(|(name, value)| format!("{name:<32} {value}\n")).collect();
     for &t in &matching.missed {
         let truth = &truths[t];

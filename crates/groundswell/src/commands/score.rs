@@ -80,7 +80,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let reader = scoring::open(&args.input, &stop)?;
     let table = CountsWriter::new(BufWriter::new(io::stdout().lock()))?;
     let mut outputs = Outputs { table, events, is_live: args.input == Path::new("-") };
-    let options = ScoreOptions { width: args.bin, missing: args.missing, config };
+    let options = ScoreOptions { width: args.bin, missing: args.missing, config, keeps_rows: false };
     let scored = scoring::score(reader, options, &stop, &mut outputs);
     // What was said of the rows before a bad one stands.
     outputs.table.flush()?;
