@@ -189,7 +189,7 @@ fn snapshot_of_some(folder: &Folder) -> (String, String) {
 fn a_snapshot_is_refused_under_another_configuration_catalogue_or_lexicon() {
     let folder = Folder::new();
     let (some, snapshot) = snapshot_of_some(&folder);
-    let config = folder.write("config.toml", "cooldown_s = 600\n");
+    let config = folder.write("config.toml", "cooldown_s = 900\n");
     let catalogue = folder.write("mine.toml", "[[service]]\nid = \"mine\"\nname = \"Mine\"\n");
     let lexicon = folder.write("xx.toml", "language = \"xx\"\nnegation = [\"nix\"]\n");
     for (option, file) in [("--config", &config), ("--catalog", &catalogue), ("--lexicon", &lexicon)] {

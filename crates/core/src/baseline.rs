@@ -1,19 +1,23 @@
 //! What a service's complaints are expected to be, learned from its own past and never from its future.
 //!
-//! Expected rate = level × weekly profile × recent drift, in complaints a bin (METHODS §3).
+//! Expected rate = level × trend × weekly profile × drift, in complaints a bin (METHODS §3).
 //!
 //! * **Level**: Gamma–Poisson with forgetting; a bin's count adds to the shape, its share of the profile to the exposure.
-//! * **Profile**: 168 hours of the week. Each hour is a Gamma–Poisson mean shrunk towards the group's hour, that
-//!   towards the group's hour of the day, that towards 1. A quiet service thus borrows the shape of the others, a busy
-//!   one has its own after a week or two, and how little is known of an hour is known too.
+//! * **Trend**: the last days against the level, shrunk towards 1: a level with a memory of weeks lags behind growth.
+//! * **Profile**: 168 hours of the week, shrunk as far as the data say ([`crate::profile`]).
 //! * **Drift**: the ratio of counts one to three hours old to what was expected of them, shrunk towards 1 and only
 //!   upwards. Until the profile is learned this is what keeps a morning's rise from looking like an outage.
-//! * **Guard**: evidence is taken against the 0.9-quantile of what the rate may be (0.99 while learning), not its mean: a true rate 25 %
-//!   above the assumed one would turn one false alarm a year into one every other day (METHODS §2).
 //!
-//! Counts are gathered in chunks of a quarter of an hour and learned two hours late, so that an outage is found and
-//! its chunks are struck out before they could raise the baseline. Chunks also make silence cheap: a bin without
-//! complaints needs no work, its exposure is added when the chunk is learned.
+//! Of each of these its variance is known, and how far the rate **wanders** about them over minutes and hours is learned
+//! for each service: the squares of how far chunks are off, less what counts and doubt explain.
+//!
+//! **Guard**: evidence is taken against an upper quantile of what the rate may be, not its mean: a true rate 25 % above
+//! the assumed one would turn one false alarm a year into one every other day (METHODS §2).
+//!
+//! Counts are gathered in chunks of a quarter of an hour and learned two hours late, so that an outage is known before
+//! it could raise the baseline. Its chunks are learned as if the rate had been the guarded one: left out altogether, an
+//! hour that is wrongly expected to be quiet would alarm every week and never be learned. Chunks also make silence
+//! cheap: a bin without complaints needs no work, its exposure is added when the chunk is learned.
 //!
 //! Suspicious bins count less: with z the Anscombe residual, weight 1 up to z = 2.58, then (2.58 / z)² (Farrington's
 //! scheme as improved by Noufaily et al., Statistics in Medicine 32, 2013).
@@ -23,7 +27,8 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::ServiceIndex;
-use crate::normal::{NORMAL_QUANTILE_90, NORMAL_QUANTILE_99, anscombe_residual, gamma_quantile};
+use crate::normal::{anscombe_residual, gamma_quantile};
+use crate::profile::{GroupHours, GroupProfile, HOURS_PER_WEEK, Profile, Ratio, Visit};
 use crate::time::{Bin, BinWidth, WeekPosition};
 
 /// Length of a chunk, seconds. Shorter and the drift is noise, longer and the profile moves within a chunk.
@@ -36,20 +41,24 @@ const KEPT_CHUNKS: usize = 12;
 const DRIFT_SKIPS_CHUNKS: usize = 4;
 /// Half-life of level and dispersion, days (METHODS §3).
 const HALF_LIFE_DAYS: f64 = 14.0;
-/// Half-life of an hour of the profile, in visits to it (weeks).
-const PROFILE_HALF_LIFE_VISITS: f64 = 8.0;
-/// Counts of one visit to an hour vary by this much (squared) beyond Poisson; it limits what one visit can teach.
-const VISIT_VARIANCE: f64 = 0.02;
-/// Variance of the hours of a day before anything is known: a night is a fifth of an evening.
-const HOUR_OF_DAY_VARIANCE: f64 = 0.5;
-/// Variance of one hour of the week about its hour of the day.
-const HOUR_OF_WEEK_VARIANCE: f64 = 0.09;
-/// Variance of a service's hour about the group's.
-const OWN_HOUR_VARIANCE: f64 = 0.25;
-/// Variance of a rate about its profile over hours: the weather of a day.
-const WANDER_VARIANCE: f64 = 0.01;
-/// Weight of the assumption that it does not wander beyond that: ten chunks of a busy service.
-const WANDER_PRIOR_WEIGHT: f64 = 10.0 / (WANDER_VARIANCE * WANDER_VARIANCE);
+/// Relative variance of the rate of one visit to an hour beyond what is known of it: no two days are alike.
+const VISIT_VARIANCE: f64 = 0.002;
+/// Variance of a rate about its expectation over minutes and hours, before anything is known.
+const WANDER_VARIANCE: f64 = 0.005;
+/// The variance that a well-measured chunk is taken to have, in the weights of their squares.
+const WANDER_SCALE: f64 = 0.01;
+/// Weight of the assumed variance: ten well-measured chunks.
+const WANDER_PRIOR_WEIGHT: f64 = 10.0 / (WANDER_SCALE * WANDER_SCALE);
+/// What the two variances count for in the guard. Settled on synthetic worlds: what is not known of hours is as often
+/// too low as too high and is soon learned; a rate that wanders stays where it went for an hour, and it is the furthest
+/// of its excursions that raises.
+const DOUBT_COUNTS_FOR: f64 = 0.4;
+const WANDER_COUNTS_FOR: f64 = 3.0;
+/// Quantiles of the standard normal distribution for the guards of the two tiers: 0.9 (METHODS §3) and 0.99.
+const QUANTILES: [f64; 2] = [1.281_551_565_5, 2.326_347_874];
+/// The same while learning, 0.99 and 0.999. Of thirty services that begin at once three would exceed their
+/// 0.9-quantile, and each of those could be an alarm in its first days.
+const LEARNING_QUANTILES: [f64; 2] = [2.326_347_874, 3.090_232_306];
 /// Variance between the chunks of a service, which limits how much its first hours can tell of its level.
 const CHUNK_VARIANCE: f64 = 0.1;
 /// The prior of the level, Gamma(½, 1 bin). It is not forgotten, so that a silent service keeps a proper level.
@@ -58,6 +67,15 @@ const LEVEL_PRIOR_EXPOSURE: f64 = 1.0;
 /// The rate is never taken to be below this, complaints a second (one in about 17 hours): the least that a real
 /// service has, and a lower one makes three complaints an outage.
 const RATE_MIN_PER_SECOND: f64 = 1.0 / 60_000.0;
+/// Variance of the drift before the service is known to wander.
+const DRIFT_VARIANCE: f64 = 0.005;
+/// What an outage counts for in learning where there was one in the same hour a week ago, as a multiple of the guarded
+/// rate: what comes every week is no outage.
+const WEEKLY_OUTAGE_COUNTS_FOR: f64 = 1.5;
+/// Half-life of the trend, days: growth would otherwise leave the level behind.
+const TREND_HALF_LIFE_DAYS: f64 = 2.0;
+/// Variance of the trend before anything is known.
+const TREND_VARIANCE: f64 = 0.01;
 /// Inverse size of the negative binomial before anything is known (r = 10).
 const INVERSE_SIZE_PRIOR: f64 = 0.1;
 /// The most overdispersed that counts are taken to be (r = 0.5).
@@ -73,8 +91,6 @@ const BINS_MIN: f64 = 10.0;
 /// Effective complaints after which a baseline counts as learned, if it is a day old.
 const LEARNED_COMPLAINTS: f64 = 200.0;
 
-const HOURS_PER_WEEK: usize = 168;
-const HOURS_PER_DAY: usize = 24;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// What is expected of a service during one chunk.
@@ -84,9 +100,13 @@ pub(crate) struct Expectation {
     steady: f64,
     /// Best estimate of the rate, complaints a bin: `steady` × drift.
     pub(crate) mean: f64,
-    /// Its upper quantile: the null rate that evidence is taken against.
+    /// Relative variance of level, trend and profile, as far as they are known.
+    doubt: f64,
+    /// Its upper quantile: the null rate that evidence of the lower tier is taken against.
     pub(crate) guarded: f64,
-    /// 1/r: variance = mean + mean² × this.
+    /// A quantile further up, for the higher tier.
+    pub(crate) guarded_more: f64,
+    /// 1/r: variance = mean + mean² × this; what wanders within an hour is in it.
     pub(crate) inverse_size: f64,
     /// Whether the baseline is old enough to take evidence against.
     pub(crate) is_usable: bool,
@@ -98,7 +118,13 @@ impl Expectation {
     /// The same, for a service whose rate is `rate` a bin from now on.
     pub(crate) fn at_rate(&self, rate: f64) -> Self {
         let factor = rate / self.mean;
-        Self { steady: rate, mean: rate, guarded: self.guarded * factor, ..*self }
+        Self {
+            steady: rate,
+            mean: rate,
+            guarded: self.guarded * factor,
+            guarded_more: self.guarded_more * factor,
+            ..*self
+        }
     }
 }
 
@@ -140,91 +166,6 @@ impl ChunkShape {
     }
 }
 
-/// Ratios of observed to expected for the hours of the week, as sums that one can shrink.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct HourSums {
-    observed: Box<[f32]>,
-    expected: Box<[f32]>,
-}
-
-impl HourSums {
-    fn new() -> Self {
-        Self { observed: vec![0.0; HOURS_PER_WEEK].into(), expected: vec![0.0; HOURS_PER_WEEK].into() }
-    }
-
-    /// Adds a chunk; `visits` is the share of the hour that it covers.
-    fn add(&mut self, hour: usize, observed: f64, expected: f64, visits: f64) {
-        let kept = libm::exp2(-visits / PROFILE_HALF_LIFE_VISITS) as f32;
-        // The hour's counts share its weather, so a busy hour teaches little more than a quiet one.
-        let share = 1.0 / (1.0 + expected / visits * VISIT_VARIANCE);
-        self.observed[hour] = self.observed[hour] * kept + (observed * share) as f32;
-        self.expected[hour] = self.expected[hour] * kept + (expected * share) as f32;
-    }
-
-    fn hour(&self, hour: usize) -> (f64, f64) {
-        (f64::from(self.observed[hour]), f64::from(self.expected[hour]))
-    }
-}
-
-/// A mean with its variance, both relative to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ratio {
-    mean: f64,
-    variance: f64,
-}
-
-impl Ratio {
-    /// The posterior of a ratio with this prior (mean, further variance) after `observed` where `expected` was.
-    fn shrunk(prior: Self, variance: f64, (observed, expected): (f64, f64)) -> Self {
-        let prior_expected = 1.0 / (prior.variance + variance);
-        Self {
-            mean: (prior_expected * prior.mean + observed) / (prior_expected + expected),
-            variance: 1.0 / (prior_expected + expected),
-        }
-    }
-}
-
-/// The weekly profile that services share.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct GroupProfile {
-    sums: HourSums,
-}
-
-impl GroupProfile {
-    pub(crate) fn new() -> Self {
-        Self { sums: HourSums::new() }
-    }
-
-    fn hour(&self, hour: usize) -> Ratio {
-        let of_day = (hour % HOURS_PER_DAY..HOURS_PER_WEEK).step_by(HOURS_PER_DAY).map(|h| self.sums.hour(h));
-        let day_sums = of_day.fold((0.0, 0.0), |sum, hour| (sum.0 + hour.0, sum.1 + hour.1));
-        let flat = Ratio { mean: 1.0, variance: 0.0 };
-        let day = Ratio::shrunk(flat, HOUR_OF_DAY_VARIANCE, day_sums);
-        Ratio::shrunk(day, HOUR_OF_WEEK_VARIANCE, self.sums.hour(hour))
-    }
-
-    /// The group's ratios for the chunk at `position`, for all services at once.
-    pub(crate) fn at(&self, position: WeekPosition) -> GroupHours {
-        // The profile is given at the middle of each hour and runs straight between.
-        let offset = position.fraction - 0.5;
-        let step = if offset < 0.0 { HOURS_PER_WEEK - 1 } else { 1 };
-        let neighbour = (position.hour + step) % HOURS_PER_WEEK;
-        GroupHours {
-            here: (position.hour, self.hour(position.hour)),
-            neighbour: (neighbour, self.hour(neighbour)),
-            neighbour_share: offset.abs(),
-        }
-    }
-}
-
-/// The group's ratios around one chunk.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GroupHours {
-    here: (usize, Ratio),
-    neighbour: (usize, Ratio),
-    neighbour_share: f64,
-}
-
 /// The counts of one chunk, weighted. Single precision: a service keeps a dozen of these, and counts of one chunk need
 /// no more than its 24 bits.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -239,8 +180,13 @@ struct Chunk {
     /// Rate that was expected, a bin, without and with drift.
     steady: f32,
     mean: f32,
+    /// What was known of it: relative variance, and the upper quantile that was taken, complaints a bin.
+    doubt: f32,
+    guarded: f32,
     /// Share of that rate that the profile made, to be taken out of the level's exposure.
     profile: f32,
+    /// Whether an outage was told in it.
+    is_outage: bool,
 }
 
 impl Chunk {
@@ -265,7 +211,11 @@ pub(crate) struct Baseline {
     complaints: f64,
     /// … and in how many bins of an average hour.
     exposure: f64,
-    sums: HourSums,
+    /// Complaints of the last days and what the level let expect.
+    trend: (f64, f64),
+    profile: Profile,
+    /// For each hour of the week the day of the last outage in it, from 1 in a circle of 255; 0 for none.
+    outage_days: Box<[u8]>,
     pairs: f64,
     squares: f64,
     /// Squares of how far chunks were off their expectation, beyond what their counts explain, and their weights.
@@ -284,7 +234,9 @@ impl Baseline {
         Self {
             complaints: 0.0,
             exposure: 0.0,
-            sums: HourSums::new(),
+            trend: (0.0, 0.0),
+            profile: Profile::new(),
+            outage_days: vec![0; HOURS_PER_WEEK].into(),
             pairs: 0.0,
             squares: 0.0,
             wander: 0.0,
@@ -322,17 +274,23 @@ impl Baseline {
         self.gathering.exposure -= (1.0 - weight) as f32;
     }
 
+    /// Gathers the count of a bin in which an outage goes on.
+    pub(crate) fn gather_in_outage(&mut self, observed: u32) {
+        self.gathering.observed += observed as f32;
+        self.gathering.is_outage = true;
+    }
+
     /// Leaves a bin out, as if it had not been.
     pub(crate) fn skip_bin(&mut self) {
         self.gathering.exposure -= 1.0;
     }
 
-    /// Strikes out the `n_bins` before now, which turned out to belong to an outage.
-    pub(crate) fn strike_out(&mut self, n_bins: i64, shape: ChunkShape) {
-        self.gathering = Chunk { exposure: -shape.bins_f64() as f32, ..Chunk::default() };
+    /// The `n_bins` before now turned out to belong to an outage.
+    pub(crate) fn note_outage(&mut self, n_bins: i64, shape: ChunkShape) {
+        self.gathering.is_outage = true;
         let n_chunks = usize::try_from(n_bins / shape.bins + 1).unwrap_or(usize::MAX);
         for chunk in self.kept.iter_mut().skip(self.n_learned).rev().take(n_chunks) {
-            *chunk = Chunk { hour: chunk.hour, ..Chunk::default() };
+            chunk.is_outage = true;
         }
     }
 
@@ -349,7 +307,9 @@ impl Baseline {
         chunk.exposure = (chunk.exposure + shape.bins_f64() as f32).max(0.0);
         chunk.steady = expectation.steady as f32;
         chunk.mean = expectation.mean as f32;
-        chunk.profile = self.own_hour(position.hour, group.hour(position.hour)).mean as f32;
+        chunk.doubt = expectation.doubt as f32;
+        chunk.guarded = expectation.guarded as f32;
+        chunk.profile = self.profile.hour(position.hour, group.hour(position.hour)).mean as f32;
         self.age_chunks = self.age_chunks.saturating_add(1);
         self.kept.push_back(chunk);
         // A young baseline cannot afford the whole lag.
@@ -370,42 +330,72 @@ impl Baseline {
             return;
         }
         let hour = usize::from(chunk.hour);
-        let (observed, exposure) = (f64::from(chunk.observed), f64::from(chunk.exposure));
+        let observed = self.bounded(chunk, shape);
+        let exposure = f64::from(chunk.exposure);
         let level = self.level();
         let kept = shape.kept_share(HALF_LIFE_DAYS);
         self.complaints = self.complaints * kept + observed;
         self.exposure = self.exposure * kept + f64::from(chunk.profile) * exposure;
-        self.pairs = self.pairs * kept + f64::from(chunk.pairs);
-        self.squares = self.squares * kept + chunk.squares();
+        if !chunk.is_outage {
+            self.pairs = self.pairs * kept + f64::from(chunk.pairs);
+            self.squares = self.squares * kept + chunk.squares();
+        }
         self.bins_learned = self.bins_learned * kept + exposure;
-        self.learn_wander(chunk, kept);
+        self.learn_wander(chunk, observed, kept);
+        let visit = Visit {
+            hour,
+            observed,
+            expected: level.max(shape.rate_min()) * exposure,
+            visits: exposure * shape.bin_seconds / 3600.0,
+            variance: VISIT_VARIANCE
+                + self.inverse_size(f64::from(chunk.mean)) * shape.bin_seconds / 3600.0
+                + self.wander_variance(),
+        };
+        let kept = shape.kept_share(TREND_HALF_LIFE_DAYS);
+        let share = visit.share();
+        self.trend.0 = self.trend.0 * kept + observed * share;
+        self.trend.1 = self.trend.1 * kept + visit.expected * f64::from(chunk.profile) * share;
         // Until a day is over the level is that of the hours seen so far, and their ratio to it says nothing.
         if f64::from(self.age_chunks) * shape.seconds() > SECONDS_PER_DAY {
-            let visits = exposure * shape.bin_seconds / 3600.0;
-            let expected = level.max(shape.rate_min()) * exposure;
-            self.sums.add(hour, observed, expected, visits);
-            group.sums.add(hour, observed, expected, visits);
+            self.profile.learn(&visit, group);
         }
+    }
+
+    /// What is learned of a chunk's count: of an outage no more than the guarded rate, or somewhat more if there was one
+    /// in that hour a week ago.
+    fn bounded(&mut self, chunk: &Chunk, shape: ChunkShape) -> f64 {
+        let observed = f64::from(chunk.observed);
+        let most = f64::from(chunk.guarded * chunk.exposure);
+        if !chunk.is_outage || observed <= most {
+            return observed;
+        }
+        let day = (f64::from(self.age_chunks) * shape.seconds() / SECONDS_PER_DAY) as u32;
+        let last = &mut self.outage_days[usize::from(chunk.hour)];
+        let was_a_week_ago = *last > 0 && (6..=8).contains(&((day + 256 - u32::from(*last)) % 255));
+        *last = (1 + day % 255) as u8;
+        if was_a_week_ago { observed.min(WEEKLY_OUTAGE_COUNTS_FOR * most) } else { most }
     }
 
     /// Learns from a chunk how far the rate is off its expectation: over minutes and hours it wanders, and the profile is
     /// never quite right.
-    fn learn_wander(&mut self, chunk: &Chunk, kept: f64) {
+    fn learn_wander(&mut self, chunk: &Chunk, observed: f64, kept: f64) {
         self.wander *= kept;
         self.wander_weight *= kept;
         let (mean, exposure) = (f64::from(chunk.mean), f64::from(chunk.exposure));
         let expected = mean * exposure;
         // The relative variance of the chunk's count about its own rate.
         let noise = 1.0 / expected + self.inverse_size(mean) / exposure;
-        let off = f64::from(chunk.observed) / expected - 1.0;
-        let weight = 1.0 / ((noise + WANDER_VARIANCE) * (noise + WANDER_VARIANCE));
-        self.wander += weight * (off * off - noise);
+        let off = observed / expected - 1.0;
+        let doubt = f64::from(chunk.doubt);
+        let weight = 1.0 / ((noise + doubt + WANDER_SCALE) * (noise + doubt + WANDER_SCALE));
+        self.wander += weight * (off * off - noise - doubt);
         self.wander_weight += weight;
     }
 
     /// The relative variance of the rate about its expectation; 0 until enough is known.
     fn wander_variance(&self) -> f64 {
-        (self.wander / (self.wander_weight + WANDER_PRIOR_WEIGHT)).max(0.0)
+        ((self.wander + WANDER_VARIANCE * WANDER_PRIOR_WEIGHT) / (self.wander_weight + WANDER_PRIOR_WEIGHT))
+            .max(0.0)
     }
 
     /// Takes `rate` a bin for normal from now on, where `expectation` held until now: an outage that does not end is
@@ -415,6 +405,7 @@ impl Baseline {
         let level = self.level() * rate / expectation.steady;
         self.exposure = day.min(self.exposure);
         self.complaints = level * self.exposure;
+        self.trend = (0.0, 0.0);
         self.kept.clear();
         self.n_learned = 0;
         self.pairs = 0.0;
@@ -430,30 +421,33 @@ impl Baseline {
         self.complaints + LEVEL_PRIOR_SHAPE
     }
 
-    fn own_hour(&self, hour: usize, group: Ratio) -> Ratio {
-        Ratio::shrunk(group, OWN_HOUR_VARIANCE, self.sums.hour(hour))
+    /// How the last days compare with the level.
+    fn recent_trend(&self) -> Ratio {
+        Ratio::shrunk(Ratio::ONE, TREND_VARIANCE, self.trend)
     }
 
     /// What to expect in the chunk that `group` was taken for.
     pub(crate) fn expect(&self, group: &GroupHours, shape: ChunkShape) -> Expectation {
-        let here = self.own_hour(group.here.0, group.here.1);
-        let next = self.own_hour(group.neighbour.0, group.neighbour.1);
-        let profile = here.mean + (next.mean - here.mean) * group.neighbour_share;
-        let profile_variance = here.variance / (here.mean * here.mean);
-        let steady = (self.level() * profile).max(shape.rate_min());
-        let mean = steady * self.drift(profile_variance);
+        let (profile, trend) = (self.profile.at(group), self.recent_trend());
+        let relative = |ratio: Ratio| ratio.variance / (ratio.mean * ratio.mean);
+        let steady = (self.level() * trend.mean * profile.mean).max(shape.rate_min());
         let n_chunks = self.bins_learned / shape.bins_f64();
         let level_variance = 1.0 / self.shape() + CHUNK_VARIANCE / (n_chunks + 1.0);
+        let doubt = level_variance + relative(trend) + relative(profile);
+        let mean = steady * self.drift(relative(profile));
         let is_day_old = f64::from(self.age_chunks) * shape.seconds() >= SECONDS_PER_DAY;
         let is_week_old = f64::from(self.age_chunks) * shape.seconds() >= 7.0 * SECONDS_PER_DAY;
         let is_learning = !(is_week_old || (is_day_old && self.complaints >= LEARNED_COMPLAINTS));
-        let variance = level_variance + profile_variance + self.wander_variance();
-        let quantile = if is_learning { NORMAL_QUANTILE_99 } else { NORMAL_QUANTILE_90 };
+        let wander = self.wander_variance();
+        let shape = 1.0 / (DOUBT_COUNTS_FOR * doubt + WANDER_COUNTS_FOR * wander);
+        let [quantile, higher] = if is_learning { LEARNING_QUANTILES } else { QUANTILES };
         Expectation {
             steady,
             mean,
-            guarded: mean * gamma_quantile(1.0 / variance, quantile),
-            inverse_size: self.inverse_size(mean),
+            doubt,
+            guarded: mean * gamma_quantile(shape, quantile),
+            guarded_more: mean * gamma_quantile(shape, higher),
+            inverse_size: self.inverse_size(mean) + wander,
             is_usable: self.bins_learned >= BINS_MIN,
             is_learning,
         }
@@ -462,13 +456,14 @@ impl Baseline {
     /// How far above expectation the service was one to three hours ago, at least 1.
     fn drift(&self, profile_variance: f64) -> f64 {
         let n_old = self.kept.len().saturating_sub(DRIFT_SKIPS_CHUNKS.min(self.age_chunks as usize / 2));
-        let sums = self.kept.iter().take(n_old).fold((0.0, 0.0), |(observed, expected), chunk| {
+        let kept = self.kept.iter().take(n_old).filter(|chunk| !chunk.is_outage);
+        let sums = kept.fold((0.0, 0.0), |(observed, expected), chunk| {
             (observed + f64::from(chunk.observed), expected + f64::from(chunk.steady * chunk.exposure))
         });
-        let share = 1.0 / (1.0 + sums.1 * VISIT_VARIANCE);
-        let steady = Ratio { mean: 1.0, variance: 0.0 };
+        let wander = self.wander_variance();
+        let share = 1.0 / (1.0 + sums.1 * (VISIT_VARIANCE + wander / 2.0));
         let data = (sums.0 * share, sums.1 * share);
-        Ratio::shrunk(steady, profile_variance + WANDER_VARIANCE, data).mean.max(1.0)
+        Ratio::shrunk(Ratio::ONE, profile_variance + wander / 2.0 + DRIFT_VARIANCE, data).mean.max(1.0)
     }
 
     /// 1/r by the second factorial moment, Σ y(y−1) / Σ mean² − 1 ([`Chunk::squares`]), shrunk towards the prior.

@@ -43,7 +43,7 @@ impl Default for Config {
             ahead_ms_max: 60_000,
             author_window_ms: 3_600_000,
             copies_max: 3,
-            cooldown_s: 720,
+            cooldown_s: 600,
             update_interval_s: 300,
             outage_hours_max: 24,
             author_key: *b"groundswell-open",

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::GroupProfile;
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
 use crate::event::{Event, FeedEvent, OutageEvent};
@@ -21,6 +20,7 @@ use crate::judgement::Complaint;
 use crate::monitor::{Assessment, Monitor, Rules};
 use crate::monitors::Monitors;
 use crate::post::OutcomeCounts;
+use crate::profile::GroupProfile;
 use crate::tally::Tally;
 use crate::time::{Bin, EventTime, week_position};
 use crate::window::Window;

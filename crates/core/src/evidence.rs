@@ -25,7 +25,7 @@ use crate::time::{Bin, BinWidth};
 
 /// Size of the bank.
 pub(crate) const N_MULTIPLIERS: usize = run_length::MULTIPLIERS.len();
-/// Evidence stops growing at this multiple of the higher threshold, so that it can come down when an outage is over.
+/// Evidence stops growing at this multiple of the threshold, so that it can come down when an outage is over.
 const CEILING: f64 = 2.0;
 /// A raise needs complaints by this many people; below [`TINY_PER_HOUR`] expected an hour, by the smaller number.
 const AUTHORS_MIN: u32 = 5;
@@ -50,39 +50,49 @@ impl RunLengths {
     }
 }
 
-/// One member's increment, W += gain · y − cost, and thresholds.
+/// The tiers, each with the null rate that it is watched against, its promise and its own statistics.
+///
+/// A wrong baseline makes both tiers wrong at once: what raises the lower by chance would soon raise the higher, too, and
+/// a promise a hundred times as strict would not hold. So the higher is held against a rate that the baseline hardly
+/// allows for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    Suspected,
+    Started,
+}
+
+/// One member's increment, W += gain · y − cost, and threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Member {
     gain: f64,
     cost: f64,
-    suspected: f64,
-    started: f64,
+    threshold: f64,
 }
 
-/// The increments and thresholds that hold for one chunk of the baseline.
+/// The increments and thresholds of a tier that hold for one chunk of the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Bank {
+struct Bank {
     members: [Member; N_MULTIPLIERS],
+    /// The null rate, complaints a bin.
+    null: f64,
     authors_min: u32,
 }
 
 impl Bank {
-    pub(crate) fn of(expectation: &Expectation, run_lengths: RunLengths, width: BinWidth) -> Self {
-        let (mean, inverse_size) = (expectation.guarded, expectation.inverse_size);
+    fn of(expectation: &Expectation, tier: Tier, run_lengths: RunLengths, width: BinWidth) -> Self {
+        let (null, ln_run_length) = match tier {
+            Tier::Suspected => (expectation.guarded, run_lengths.ln_suspected),
+            Tier::Started => (expectation.guarded_more, run_lengths.ln_started),
+        };
+        let inverse_size = expectation.inverse_size;
         let members = std::array::from_fn(|index| {
             let (gain, cost) =
-                log_likelihood_ratio(mean, mean * run_length::MULTIPLIERS[index], inverse_size);
-            let threshold = |ln| run_length::threshold(index, mean, inverse_size, ln);
-            Member {
-                gain,
-                cost,
-                suspected: threshold(run_lengths.ln_suspected),
-                started: threshold(run_lengths.ln_started),
-            }
+                log_likelihood_ratio(null, null * run_length::MULTIPLIERS[index], inverse_size);
+            Member { gain, cost, threshold: run_length::threshold(index, null, inverse_size, ln_run_length) }
         });
-        let per_hour = mean * 3600.0 / f64::from(width.seconds());
+        let per_hour = null * 3600.0 / f64::from(width.seconds());
         let authors_min = if per_hour < TINY_PER_HOUR { AUTHORS_MIN_TINY } else { AUTHORS_MIN };
-        Self { members, authors_min }
+        Self { members, null, authors_min }
     }
 }
 
@@ -106,25 +116,22 @@ struct Cusum {
     n_complaints: u32,
 }
 
-/// The strongest member of the bank after a bin.
+/// The strongest member of a tier's bank after a bin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reading {
     /// W, in nats.
     pub(crate) evidence: f64,
-    /// Its thresholds.
-    pub(crate) suspected: f64,
-    pub(crate) started: f64,
+    /// Its threshold.
+    pub(crate) threshold: f64,
+    /// The null rate that both are of, complaints a bin.
+    pub(crate) null: f64,
     /// The estimated onset: the first bin of the change.
     pub(crate) onset: Bin,
 }
 
 impl Reading {
-    pub(crate) fn is_suspected(&self) -> bool {
-        self.evidence >= self.suspected
-    }
-
-    pub(crate) fn is_started(&self) -> bool {
-        self.evidence >= self.started
+    pub(crate) fn is_raised(&self) -> bool {
+        self.evidence >= self.threshold
     }
 
     /// Whether it is enough to go on with an outage that was about to be over.
@@ -133,23 +140,47 @@ impl Reading {
     }
 
     /// Evidence on a scale for people: e/(1 + e) with e the evidence over the threshold. In [0, 1), monotone, and at
-    /// least 0.5 exactly where the *suspected* threshold is reached.
+    /// least 0.5 exactly where the threshold is reached.
     pub(crate) fn score(&self) -> f64 {
-        let relative = self.evidence / self.suspected;
+        let relative = self.evidence / self.threshold;
         relative / (1.0 + relative)
     }
 }
 
-/// The forward evidence of one service.
+/// The forward evidence of one service for one tier.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Evidence {
+    bank: Bank,
     cusums: [Cusum; N_MULTIPLIERS],
 }
 
 impl Evidence {
     /// No evidence, from `bin` on.
-    pub(crate) fn none_since(bin: Bin) -> Self {
-        Self { cusums: [Cusum { evidence: 0.0, since: bin, n_complaints: 0 }; N_MULTIPLIERS] }
+    pub(crate) fn none_since(
+        bin: Bin,
+        expectation: &Expectation,
+        tier: Tier,
+        run_lengths: RunLengths,
+        width: BinWidth,
+    ) -> Self {
+        let bank = Bank::of(expectation, tier, run_lengths, width);
+        Self { bank, cusums: [Cusum { evidence: 0.0, since: bin, n_complaints: 0 }; N_MULTIPLIERS] }
+    }
+
+    /// Takes the expectation for the chunk that begins.
+    pub(crate) fn expect(
+        &mut self,
+        expectation: &Expectation,
+        tier: Tier,
+        run_lengths: RunLengths,
+        width: BinWidth,
+    ) {
+        self.bank = Bank::of(expectation, tier, run_lengths, width);
+    }
+
+    /// Forgets everything; `bin` is the next.
+    pub(crate) fn forget(&mut self, bin: Bin) {
+        self.cusums = [Cusum { evidence: 0.0, since: bin, n_complaints: 0 }; N_MULTIPLIERS];
     }
 
     /// Whether every member is at zero. Then a bin without complaints changes nothing and may be left out.
@@ -158,38 +189,35 @@ impl Evidence {
     }
 
     /// Weighs the count of `bin`.
-    pub(crate) fn weigh(&mut self, bin: Bin, observed: u32, bank: &Bank) {
+    pub(crate) fn weigh(&mut self, bin: Bin, observed: u32) {
         let y = f64::from(observed);
-        for (cusum, member) in self.cusums.iter_mut().zip(&bank.members) {
+        for (cusum, member) in self.cusums.iter_mut().zip(&self.bank.members) {
             if cusum.evidence <= 0.0 {
                 *cusum = Cusum { evidence: 0.0, since: bin, n_complaints: 0 };
             }
-            let ceiling = CEILING * member.started;
+            let ceiling = CEILING * member.threshold;
             cusum.evidence = (cusum.evidence + member.gain * y - member.cost).clamp(0.0, ceiling);
             cusum.n_complaints = cusum.n_complaints.saturating_add(observed);
         }
     }
 
-    /// The strongest member: the one furthest towards its threshold, the smaller multiplier among equals.
+    /// The strongest member: the one furthest towards its threshold. Those at the ceiling are
+    /// equals, and of them the largest multiplier knows best when it began.
     /// `n_authors_recent` is how many people complained lately; a member with fewer behind it stays below its
-    /// thresholds.
-    pub(crate) fn read(&self, bank: &Bank, n_authors_recent: u32) -> Reading {
+    /// threshold.
+    pub(crate) fn read(&self, n_authors_recent: u32) -> Reading {
         let mut best: Option<Reading> = None;
-        for (cusum, member) in self.cusums.iter().zip(&bank.members) {
-            let is_supported = cusum.n_complaints.min(n_authors_recent) >= bank.authors_min;
-            let cap = if is_supported { f64::INFINITY } else { UNSUPPORTED * member.suspected };
+        for (cusum, member) in self.cusums.iter().zip(&self.bank.members) {
+            let is_supported = cusum.n_complaints.min(n_authors_recent) >= self.bank.authors_min;
+            let cap = if is_supported { f64::INFINITY } else { UNSUPPORTED * member.threshold };
             let reading = Reading {
                 evidence: cusum.evidence.min(cap),
-                suspected: member.suspected,
-                started: member.started,
+                threshold: member.threshold,
+                null: self.bank.null,
                 onset: cusum.since,
             };
-            let strength = |reading: &Reading| reading.evidence / reading.suspected;
-            let is_stronger = best.is_none_or(|best| {
-                // Started decides first: a member may be past `started` while another is relatively further.
-                (reading.is_started(), strength(&reading)) > (best.is_started(), strength(&best))
-            });
-            if is_stronger {
+            if best.is_none_or(|best| reading.evidence / reading.threshold >= best.evidence / best.threshold)
+            {
                 best = Some(reading);
             }
         }
@@ -203,17 +231,22 @@ const CLEAR_RUN_LENGTH_SECONDS: f64 = 864_000.0;
 /// Evidence, in nats, at which an outage that was about to be over flares up again: e^7.3 is a day in minutes. The
 /// promise does not bear on it, since no new outage comes of it.
 const FLARE_UP_EVIDENCE: f64 = 7.3;
-/// The weakest outage that the reverse test tells from normal, as a multiple of the expected rate. Anything below
-/// about 1.57 (where the two likelihoods meet) counts as back.
-const OUTAGE_RATIO_MIN: f64 = 2.0;
-/// A service counts as back at this multiple of the expected rate …
-const BACK_RATIO: f64 = 1.2;
-/// … or with this many more complaints a second, whichever is more.
+/// The weakest outage that the reverse test tells from normal, as a multiple of the guarded rate: the weakest that the
+/// bank looks for. Between it and normal nothing must be raised and cleared at once: what the bank calls an outage is
+/// more than 1.23 times the guarded rate, where its two likelihoods meet, and they meet lower here.
+const OUTAGE_RATIO_MIN: f64 = 1.5;
+/// The least outage that is worth being held open for, as a multiple of [`BACK_EXCESS_PER_SECOND`]: to be sure that a
+/// quiet service does not have a few complaints an hour more than before takes half a day.
+const OUTAGE_EXCESS: f64 = 8.0;
+/// A service counts as back at its expected rate, or with this many more complaints a second.
 const BACK_EXCESS_PER_SECOND: f64 = 1.0 / 3000.0;
-/// A return must be to at most this ratio; else the outage has only become weaker.
-const RETURN_RATIO_MAX: f64 = 1.6;
-/// Half-life of the estimate of how strong the outage is, seconds.
+/// A return must be to at most this ratio of the guarded rate; else the outage has only become weaker.
+const RETURN_RATIO_MAX: f64 = 1.2;
+/// Half-life of the estimate of how strong the outage is: so many seconds, and so many complaints.
 const STRENGTH_HALF_LIFE_SECONDS: f64 = 600.0;
+const STRENGTH_HALF_LIFE_COMPLAINTS: f64 = 30.0;
+/// Standard errors that it is taken to be less strong than it seems: chance must not look like a return.
+const STRENGTH_DEVIATIONS: f64 = 2.0;
 
 /// The reverse test: has the rate come back?
 ///
@@ -222,8 +255,9 @@ const STRENGTH_HALF_LIFE_SECONDS: f64 = 600.0;
 /// well above normal, the outage has merely decayed to a new strength, and the test starts over against that.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clearing {
-    /// Ratio of observed to expected.
+    /// Ratio of observed to expected, and how many bins are behind it.
     strength: f64,
+    strength_bins: f64,
     evidence: f64,
     since: Bin,
     observed: f64,
@@ -231,9 +265,21 @@ pub(crate) struct Clearing {
 }
 
 impl Clearing {
-    /// Starts at `bin`, with the outage at `strength` times the expected rate.
-    pub(crate) fn new(bin: Bin, strength: f64) -> Self {
-        Self { strength, evidence: 0.0, since: bin, observed: 0.0, expected: 0.0 }
+    /// Starts at `bin`, with the outage at `strength` times the guarded rate over the last `n_bins`.
+    pub(crate) fn new(bin: Bin, strength: f64, n_bins: f64) -> Self {
+        Self { strength, strength_bins: n_bins, evidence: 0.0, since: bin, observed: 0.0, expected: 0.0 }
+    }
+
+    /// The same from `bin` on, without what spoke for a return before.
+    pub(crate) fn renewed(&self, bin: Bin) -> Self {
+        Self::new(bin, self.strength, self.strength_bins)
+    }
+
+    /// How strong the outage is at the least.
+    fn strength_at_least(&self, guarded: f64, inverse_size: f64) -> f64 {
+        let variance =
+            (1.0 / (self.strength * guarded).max(f64::MIN_POSITIVE) + inverse_size) / self.strength_bins;
+        (self.strength * (1.0 - STRENGTH_DEVIATIONS * libm::sqrt(variance))).max(OUTAGE_RATIO_MIN)
     }
 
     /// Weighs the count of `bin`; gives the first bin of the return once it is sure.
@@ -244,29 +290,33 @@ impl Clearing {
         expectation: &Expectation,
         width: BinWidth,
     ) -> Option<Bin> {
-        let (y, mean) = (f64::from(observed), expectation.guarded);
+        let (y, guarded) = (f64::from(observed), expectation.guarded);
         let seconds = f64::from(width.seconds());
-        let back = (BACK_RATIO * mean).max(mean + BACK_EXCESS_PER_SECOND * seconds);
-        let failing = (self.strength.max(OUTAGE_RATIO_MIN) * mean).max(OUTAGE_RATIO_MIN * back);
+        let excess = BACK_EXCESS_PER_SECOND * seconds;
+        let back = expectation.mean + excess;
+        let at_least = self.strength_at_least(guarded, expectation.inverse_size) * guarded;
+        let failing = at_least.max(back + OUTAGE_EXCESS * excess);
         let (gain, cost) = log_likelihood_ratio(failing, back, expectation.inverse_size);
         if self.evidence <= 0.0 {
-            *self = Self { strength: self.strength, ..Self::new(bin, self.strength) };
+            *self = self.renewed(bin);
         }
         self.observed += y;
-        self.expected += mean;
+        self.expected += guarded;
         self.evidence += gain * y - cost;
         if self.evidence <= 0.0 {
-            let kept = libm::exp2(-seconds / STRENGTH_HALF_LIFE_SECONDS);
-            self.strength = self.strength * kept + y / mean * (1.0 - kept);
+            let bins = (STRENGTH_HALF_LIFE_SECONDS / seconds).max(STRENGTH_HALF_LIFE_COMPLAINTS / failing);
+            let behind = self.strength_bins * libm::exp2(-1.0 / bins);
+            self.strength_bins = behind + 1.0;
+            self.strength += (y / guarded - self.strength) / self.strength_bins;
             self.evidence = 0.0;
             return None;
         }
         if self.evidence < libm::log(CLEAR_RUN_LENGTH_SECONDS / seconds) {
             return None;
         }
-        let rate_back = back / mean * RETURN_RATIO_MAX / BACK_RATIO;
-        if self.observed > rate_back * self.expected {
-            *self = Self::new(bin.plus(1), self.observed / self.expected);
+        let n_bins = self.expected / guarded;
+        if self.observed > RETURN_RATIO_MAX * (self.expected + excess * n_bins) {
+            *self = Self::new(bin.plus(1), self.observed / self.expected, n_bins);
             return None;
         }
         Some(self.since)

@@ -63,6 +63,7 @@ mod phrases;
 mod pipeline;
 mod post;
 mod problem;
+mod profile;
 mod progress;
 mod reach;
 mod record;

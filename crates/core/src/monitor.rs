@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{Baseline, ChunkShape, Expectation, GroupHours, GroupProfile};
+use crate::baseline::{Baseline, ChunkShape, Expectation};
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
 use crate::event::{Decision, EventKind, OutageEvent, Peak, Severity};
-use crate::evidence::{Bank, Clearing, Evidence, Reading, RunLengths};
+use crate::evidence::{Clearing, Evidence, Reading, RunLengths, Tier};
 use crate::lexicon::Symptom;
 use crate::outage::{OutageState, Raise, Signal, Transition};
+use crate::profile::{GroupHours, GroupProfile};
 use crate::tally::Tally;
 use crate::time::{Bin, BinWidth, WeekPosition};
 
@@ -21,6 +22,8 @@ use crate::time::{Bin, BinWidth, WeekPosition};
 const SEVERITY_SECONDS: u32 = 300;
 /// A peak is worth an update when it is this much higher than the one last told.
 const PEAK_GROWTH: f64 = 1.5;
+/// The cool-down is at least this part of the outage.
+const COOLDOWN_SHARE: i64 = 10;
 const HOUR_SECONDS: u32 = 3600;
 /// Outages with less than this between them are one trouble, which may become the new normal as a whole: a rate that is
 /// somewhat higher for good is called an outage, and over, time and again.
@@ -58,6 +61,10 @@ impl Rules {
             hour_bins: width.bins_covering(HOUR_SECONDS),
             apart_bins: width.bins_covering(APART_SECONDS),
         }
+    }
+
+    fn no_evidence(&self, bin: Bin, expectation: &Expectation, tier: Tier) -> Evidence {
+        Evidence::none_since(bin, expectation, tier, self.run_lengths, self.width)
     }
 }
 
@@ -165,8 +172,9 @@ struct Trouble {
 pub(crate) struct Monitor {
     baseline: Baseline,
     expectation: Expectation,
-    bank: Bank,
-    evidence: Evidence,
+    /// Evidence for the lower tier, and for the higher.
+    suspicion: Evidence,
+    confirmation: Evidence,
     state: OutageState,
     /// Bins of the last hour that had complaints.
     recent: Recent,
@@ -191,8 +199,8 @@ impl Monitor {
         Self {
             baseline,
             expectation,
-            bank: Bank::of(&expectation, rules.run_lengths, rules.width),
-            evidence: Evidence::none_since(bin),
+            suspicion: rules.no_evidence(bin, &expectation, Tier::Suspected),
+            confirmation: rules.no_evidence(bin, &expectation, Tier::Started),
             state: OutageState::Normal,
             recent: Recent::default(),
             tally: Tally::default(),
@@ -203,7 +211,7 @@ impl Monitor {
 
     /// Whether a bin without complaints would change nothing.
     pub(crate) fn is_idle(&self) -> bool {
-        self.state == OutageState::Normal && self.evidence.is_zero()
+        self.state == OutageState::Normal && self.suspicion.is_zero() && self.confirmation.is_zero()
     }
 
     /// Whether an outage is suspected, and no more.
@@ -223,8 +231,19 @@ impl Monitor {
 
     /// Takes the expectation for the chunk that begins.
     pub(crate) fn begin_chunk(&mut self, group: &GroupHours, rules: &Rules) {
-        self.expectation = self.baseline.expect(group, rules.chunk);
-        self.bank = Bank::of(&self.expectation, rules.run_lengths, rules.width);
+        let expectation = self.baseline.expect(group, rules.chunk);
+        self.expect(expectation, rules);
+    }
+
+    fn expect(&mut self, expectation: Expectation, rules: &Rules) {
+        self.expectation = expectation;
+        self.suspicion.expect(&expectation, Tier::Suspected, rules.run_lengths, rules.width);
+        self.confirmation.expect(&expectation, Tier::Started, rules.run_lengths, rules.width);
+    }
+
+    fn forget_evidence(&mut self, next: Bin) {
+        self.suspicion.forget(next);
+        self.confirmation.forget(next);
     }
 
     /// Leaves `bin` out: nothing is known of it, so nothing is learned, raised or cleared.
@@ -247,19 +266,23 @@ impl Monitor {
         }
         self.tally.merge(said);
         if self.expectation.is_usable {
-            self.evidence.weigh(bin, observed, &self.bank);
+            self.suspicion.weigh(bin, observed);
+            self.confirmation.weigh(bin, observed);
         }
-        let reading = self.reading();
+        let (reading, confirmed) = (self.reading(), self.confirmation.read(self.recent.total));
         let state_before = self.state;
-        let signal = self.signal(bin, observed, &reading, rules);
-        let (state, transition) = self.state.step(signal, rules.cooldown_bins);
+        let signal = self.signal(bin, observed, (&reading, &confirmed), rules);
+        // What went on for long is not taken to be over for a short calm.
+        let n_bins = self.outage.as_ref().map_or(0, |outage| bin.since(outage.onset));
+        let cooldown_bins = rules.cooldown_bins.max(n_bins / COOLDOWN_SHARE);
+        let (state, transition) = self.state.step(signal, cooldown_bins);
         self.state = state;
         if state == OutageState::Normal && state_before == OutageState::Normal {
             if observed > 0 {
                 self.baseline.gather(observed, &self.expectation, rules.chunk);
             }
         } else {
-            self.baseline.skip_bin();
+            self.baseline.gather_in_outage(observed);
         }
         self.follow_outage(bin, observed, state_before, &reading, rules);
         let kind = match transition {
@@ -272,9 +295,10 @@ impl Monitor {
             Some(Transition::Suspected | Transition::Started) | None => None,
         };
         let is_new_normal = transition == Some(Transition::Ended(None));
+        let deciding = |kind| if kind == EventKind::Suspected { &reading } else { &confirmed };
         let event = kind.map(|kind| OutageEvent {
             is_new_normal,
-            ..self.event(service, bin, kind, ended, observed, &reading, rules)
+            ..self.event(service, bin, kind, ended, observed, deciding(kind), rules)
         });
         if ended.is_some() {
             self.close_outage(bin, is_new_normal, rules);
@@ -295,14 +319,20 @@ impl Monitor {
     }
 
     fn reading(&self) -> Reading {
-        self.evidence.read(&self.bank, self.recent.total)
+        self.suspicion.read(self.recent.total)
     }
 
-    fn signal(&mut self, bin: Bin, observed: u32, reading: &Reading, rules: &Rules) -> Signal {
+    fn signal(
+        &mut self,
+        bin: Bin,
+        observed: u32,
+        (suspected, confirmed): (&Reading, &Reading),
+        rules: &Rules,
+    ) -> Signal {
         let is_recovering = matches!(self.state, OutageState::Recovering { .. });
-        let raise = if reading.is_started() {
+        let raise = if confirmed.is_raised() {
             Raise::Start
-        } else if reading.is_suspected() || (is_recovering && reading.is_flaring_up()) {
+        } else if suspected.is_raised() || (is_recovering && suspected.is_flaring_up()) {
             Raise::Suspect
         } else {
             Raise::Quiet
@@ -340,16 +370,15 @@ impl Monitor {
                     outage.onset = reading.onset.max(outage.onset);
                     outage.detected = bin;
                     // The evidence says that it goes on, so what spoke for a return before now was wrong.
-                    outage.clearing = Clearing::new(bin.plus(1), outage.clearing.strength());
+                    outage.clearing = outage.clearing.renewed(bin.plus(1));
                 }
             }
             (OutageState::Ongoing, OutageState::Recovering { .. }) => {
-                self.evidence = Evidence::none_since(bin.plus(1));
+                self.forget_evidence(bin.plus(1));
             }
             (OutageState::Recovering { .. }, OutageState::Ongoing) => {
-                let strength = f64::from(observed) / self.expectation.guarded;
                 if let Some(outage) = &mut self.outage {
-                    outage.clearing = Clearing::new(bin.plus(1), strength);
+                    outage.clearing = outage.clearing.renewed(bin.plus(1));
                 }
             }
             _ => {}
@@ -377,8 +406,9 @@ impl Monitor {
             }
         }
         let n_bins = bin.since(onset) + 1;
-        let strength = observed / (self.expectation.guarded * n_bins.min(rules.hour_bins) as f64);
-        self.baseline.strike_out(n_bins, rules.chunk);
+        let n_told = n_bins.min(rules.hour_bins) as f64;
+        let strength = observed / (self.expectation.guarded * n_told);
+        self.baseline.note_outage(n_bins, rules.chunk);
         if self.trouble.is_some_and(|trouble| onset.since(trouble.ended) > rules.apart_bins) {
             self.trouble = None;
         }
@@ -387,7 +417,7 @@ impl Monitor {
             onset,
             detected: bin,
             n_events: 0,
-            clearing: Clearing::new(bin.plus(1), strength),
+            clearing: Clearing::new(bin.plus(1), strength, n_told),
             severity: Severity::Minor,
             peak,
             told: Told { bin, severity: Severity::Minor, leading: None, peak: peak.1 },
@@ -401,10 +431,9 @@ impl Monitor {
         if is_new_normal {
             let rate = (outage.clearing.strength() * self.expectation.guarded).max(rules.chunk.rate_min());
             self.baseline.rebase(rate, &self.expectation, rules.chunk);
-            self.expectation = self.expectation.at_rate(rate);
-            self.bank = Bank::of(&self.expectation, rules.run_lengths, rules.width);
+            self.expect(self.expectation.at_rate(rate), rules);
         }
-        self.evidence = Evidence::none_since(bin.plus(1));
+        self.forget_evidence(bin.plus(1));
         self.tally = Tally::default();
     }
 
@@ -440,9 +469,9 @@ impl Monitor {
     ) -> OutageEvent {
         let decision = Decision {
             observed,
-            expected: self.expectation.guarded,
+            expected: reading.null,
             evidence: reading.evidence,
-            threshold: if kind == EventKind::Suspected { reading.suspected } else { reading.started },
+            threshold: reading.threshold,
             n_authors_recent: self.recent.total,
         };
         let leading = self.tally.leading_symptom();

@@ -1,11 +1,5 @@
 //! What the baseline borrows from the normal distribution: residuals of counts and quantiles of rates.
 
-/// 0.9-quantile of the standard normal distribution: the guard of a learned baseline (METHODS §3).
-pub(crate) const NORMAL_QUANTILE_90: f64 = 1.281_551_565_5;
-/// Its 0.99-quantile: the guard of one that is learning. Of thirty services that begin at once three would exceed
-/// their 0.9-quantile, and each of those could be an alarm in its first days.
-pub(crate) const NORMAL_QUANTILE_99: f64 = 2.326_347_874;
-
 /// 1.5 (y^⅔ − μ^⅔) / μ^⅙: a Poisson count made nearly standard normal (Anscombe 1953). `mean` > 0.
 pub(crate) fn anscombe_residual(y: f64, mean: f64) -> f64 {
     let two_thirds = |x: f64| {
@@ -16,8 +10,9 @@ pub(crate) fn anscombe_residual(y: f64, mean: f64) -> f64 {
 }
 
 /// A quantile of a Gamma distribution with mean 1 and this shape, from that of the standard normal distribution
-/// (Wilson & Hilferty 1931); its error is below 3 % for shapes from 0.5.
+/// (Wilson & Hilferty 1931); its error is below 3 % for shapes from 0.5, and smaller shapes count as 0.3.
 pub(crate) fn gamma_quantile(shape: f64, normal_quantile: f64) -> f64 {
+    let shape = shape.max(0.3);
     let root = 1.0 - 1.0 / (9.0 * shape) + normal_quantile / (3.0 * libm::sqrt(shape));
     root * root * root
 }
@@ -38,10 +33,15 @@ mod tests {
         // scipy.stats.gamma.ppf([0.9, 0.99], a) / a
         for (shape, exact_90, exact_99) in QUANTILES {
             let (ours_90, ours_99) =
-                (gamma_quantile(shape, NORMAL_QUANTILE_90), gamma_quantile(shape, NORMAL_QUANTILE_99));
+                (gamma_quantile(shape, 1.281_551_565_5), gamma_quantile(shape, 2.326_347_874));
             assert!((ours_90 / exact_90 - 1.0).abs() < 0.03, "shape {shape}: {ours_90} against {exact_90}");
             assert!((ours_99 / exact_99 - 1.0).abs() < 0.03, "shape {shape}: {ours_99} against {exact_99}");
         }
+    }
+
+    #[test]
+    fn what_is_hardly_known_has_a_quantile_above_its_mean_all_the_same() {
+        assert!(gamma_quantile(1e-6, 1.281_551_565_5) > 1.0);
     }
 
     #[test]

@@ -273,7 +273,7 @@ fn a_replay_cut_anywhere_and_resumed_says_the_same() {
 #[test]
 fn a_snapshot_is_refused_when_it_does_not_fit() {
     let hash = ConfigHash::of(&Config::default(), &Catalogue::default(), &Lexicon::default());
-    let other = Config { cooldown_s: 600, ..Config::default() };
+    let other = Config { cooldown_s: 900, ..Config::default() };
     let other_hash = ConfigHash::of(&other, &Catalogue::default(), &Lexicon::default());
     let bytes = save(&Stream::new(Config::default()), hash);
     let refused =

@@ -1,0 +1,222 @@
+//! How the hours of the week differ, for a group of services and for each of them.
+//!
+//! Each hour is a Gamma–Poisson mean: a service's shrunk towards the group's, that towards the group's hour of the day,
+//! that towards 1. A quiet service thus borrows the shape of the others and a busy one has its own after a week or two;
+//! how little is known of an hour is known, too.
+//!
+//! How much to shrink is learned (empirical Bayes): the product of how far an hour was off on its past visits and how
+//! far it is off on this one has the variance between hours for its mean, since what is noise in the two is independent
+//! ([`Between`]). A service that follows its group lets its own counts hardly matter, one in another time zone nothing
+//! but them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::WeekPosition;
+
+/// Half-life of an hour of the profile, in visits to it (weeks).
+const PROFILE_HALF_LIFE_VISITS: f64 = 8.0;
+/// Variance of the hours of a day before anything is known: a night is a fifth of an evening.
+const HOUR_OF_DAY_VARIANCE: f64 = 0.5;
+/// Variance of one hour of the week about its hour of the day, before anything is known.
+const HOUR_OF_WEEK_VARIANCE: f64 = 0.05;
+/// Variance of a service's hour about the group's, before anything is known.
+const OWN_HOUR_VARIANCE: f64 = 0.1;
+/// The least that either is taken to be: no two hours are quite alike.
+const BETWEEN_VARIANCE_MIN: f64 = 0.002;
+/// The variance that a well-measured visit is taken to have, in the weights of products.
+const BETWEEN_SCALE: f64 = 0.05;
+/// What the assumed variances weigh: ten well-measured visits.
+const BETWEEN_PRIOR_WEIGHT: f64 = 10.0 / (BETWEEN_SCALE * BETWEEN_SCALE);
+/// Beyond this weight what is old counts half; a year of a busy group.
+const BETWEEN_WEIGHT_MAX: f64 = 1e8;
+
+pub(crate) const HOURS_PER_WEEK: usize = 168;
+const HOURS_PER_DAY: usize = 24;
+
+/// Counts of a chunk and what was expected of them, without the profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visit {
+    pub(crate) hour: usize,
+    pub(crate) observed: f64,
+    pub(crate) expected: f64,
+    /// The share of the hour that the chunk covers.
+    pub(crate) visits: f64,
+    /// Relative variance of one visit to an hour beyond Poisson: it limits what the visit can teach.
+    pub(crate) variance: f64,
+}
+
+impl Visit {
+    /// What the counts weigh: those of an hour share its weather, so a busy hour teaches little more than a quiet one.
+    pub(crate) fn share(&self) -> f64 {
+        1.0 / (1.0 + self.expected / self.visits * self.variance)
+    }
+
+    /// How far it is off a profile of this mean, and the variance of that by chance.
+    fn off(&self, mean: f64) -> (f64, f64) {
+        let expected = self.expected * mean;
+        (self.observed / expected - 1.0, 1.0 / expected + self.variance / self.visits)
+    }
+}
+
+/// Ratios of observed to expected for the hours of the week, as sums that one can shrink.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct HourSums {
+    observed: Box<[f32]>,
+    expected: Box<[f32]>,
+}
+
+impl HourSums {
+    fn new() -> Self {
+        Self { observed: vec![0.0; HOURS_PER_WEEK].into(), expected: vec![0.0; HOURS_PER_WEEK].into() }
+    }
+
+    fn add(&mut self, visit: &Visit) {
+        let kept = libm::exp2(-visit.visits / PROFILE_HALF_LIFE_VISITS) as f32;
+        let (hour, share) = (visit.hour, visit.share());
+        self.observed[hour] = self.observed[hour] * kept + (visit.observed * share) as f32;
+        self.expected[hour] = self.expected[hour] * kept + (visit.expected * share) as f32;
+    }
+
+    fn hour(&self, hour: usize) -> (f64, f64) {
+        (f64::from(self.observed[hour]), f64::from(self.expected[hour]))
+    }
+}
+
+/// The variance of hours about what they are shrunk towards, from products of deviations on different visits.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Between {
+    products: f64,
+    weight: f64,
+}
+
+impl Between {
+    /// Adds a visit to an hour whose past visits came to `past` (observed, expected), where `mean` is what both are
+    /// held against.
+    fn add(&mut self, past: (f64, f64), visit: &Visit, mean: f64) {
+        let (before, expected) = past;
+        let expected = expected * mean;
+        if expected <= 0.0 || visit.expected <= 0.0 {
+            return;
+        }
+        let (past_off, past_variance) = (before / expected - 1.0, 1.0 / expected);
+        let (off, variance) = visit.off(mean);
+        let weight = 1.0 / ((variance + BETWEEN_SCALE) * (past_variance + BETWEEN_SCALE));
+        self.products += weight * past_off * off;
+        self.weight += weight;
+        if self.weight > BETWEEN_WEIGHT_MAX {
+            self.products /= 2.0;
+            self.weight /= 2.0;
+        }
+    }
+
+    fn variance(&self, prior: f64) -> f64 {
+        let sum = self.products + BETWEEN_PRIOR_WEIGHT * prior;
+        (sum / (self.weight + BETWEEN_PRIOR_WEIGHT)).max(BETWEEN_VARIANCE_MIN)
+    }
+}
+
+/// A mean with its variance, both relative to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ratio {
+    pub(crate) mean: f64,
+    pub(crate) variance: f64,
+}
+
+impl Ratio {
+    /// Exactly 1.
+    pub(crate) const ONE: Self = Self { mean: 1.0, variance: 0.0 };
+
+    /// The posterior of a ratio with this prior (mean, further variance) after `observed` where `expected` was.
+    pub(crate) fn shrunk(prior: Self, variance: f64, (observed, expected): (f64, f64)) -> Self {
+        let prior_expected = 1.0 / (prior.variance + variance);
+        Self {
+            mean: (prior_expected * prior.mean + observed) / (prior_expected + expected),
+            variance: 1.0 / (prior_expected + expected),
+        }
+    }
+}
+
+/// The weekly profile that services share.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct GroupProfile {
+    sums: HourSums,
+    /// Of an hour of the week about its hour of the day.
+    between: Between,
+}
+
+impl GroupProfile {
+    pub(crate) fn new() -> Self {
+        Self { sums: HourSums::new(), between: Between::default() }
+    }
+
+    fn hour_of_day(&self, hour: usize) -> Ratio {
+        let of_day = (hour % HOURS_PER_DAY..HOURS_PER_WEEK).step_by(HOURS_PER_DAY).map(|h| self.sums.hour(h));
+        let sums = of_day.fold((0.0, 0.0), |sum, hour| (sum.0 + hour.0, sum.1 + hour.1));
+        Ratio::shrunk(Ratio::ONE, HOUR_OF_DAY_VARIANCE, sums)
+    }
+
+    pub(crate) fn hour(&self, hour: usize) -> Ratio {
+        let variance = self.between.variance(HOUR_OF_WEEK_VARIANCE);
+        Ratio::shrunk(self.hour_of_day(hour), variance, self.sums.hour(hour))
+    }
+
+    /// The group's ratios for the chunk at `position`, for all services at once.
+    pub(crate) fn at(&self, position: WeekPosition) -> GroupHours {
+        // The profile is given at the middle of each hour and runs straight between.
+        let offset = position.fraction - 0.5;
+        let step = if offset < 0.0 { HOURS_PER_WEEK - 1 } else { 1 };
+        let neighbour = (position.hour + step) % HOURS_PER_WEEK;
+        GroupHours {
+            here: (position.hour, self.hour(position.hour)),
+            neighbour: (neighbour, self.hour(neighbour)),
+            neighbour_share: offset.abs(),
+        }
+    }
+
+    fn learn(&mut self, visit: &Visit) {
+        let day = self.hour_of_day(visit.hour).mean;
+        self.between.add(self.sums.hour(visit.hour), visit, day);
+        self.sums.add(visit);
+    }
+}
+
+/// The group's ratios around one chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupHours {
+    here: (usize, Ratio),
+    neighbour: (usize, Ratio),
+    neighbour_share: f64,
+}
+
+/// The weekly profile of one service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    sums: HourSums,
+    /// Of its hours about the group's.
+    between: Between,
+}
+
+impl Profile {
+    pub(crate) fn new() -> Self {
+        Self { sums: HourSums::new(), between: Between::default() }
+    }
+
+    /// Its ratio in an hour in which the group's is `group`.
+    pub(crate) fn hour(&self, hour: usize, group: Ratio) -> Ratio {
+        Ratio::shrunk(group, self.between.variance(OWN_HOUR_VARIANCE), self.sums.hour(hour))
+    }
+
+    /// Its ratio in the chunk that `group` was taken for.
+    pub(crate) fn at(&self, group: &GroupHours) -> Ratio {
+        let here = self.hour(group.here.0, group.here.1);
+        let next = self.hour(group.neighbour.0, group.neighbour.1);
+        Ratio { mean: here.mean + (next.mean - here.mean) * group.neighbour_share, variance: here.variance }
+    }
+
+    /// Learns from a chunk, and lets the group learn from it.
+    pub(crate) fn learn(&mut self, visit: &Visit, group: &mut GroupProfile) {
+        self.between.add(self.sums.hour(visit.hour), visit, group.hour(visit.hour).mean);
+        self.sums.add(visit);
+        group.learn(visit);
+    }
+}
