@@ -198,7 +198,7 @@ fn a_snapshot_is_refused_under_another_configuration_catalogue_or_lexicon() {
         run.says(&[&snapshot, "configuration"]);
     }
     // The defaults written out are the same configuration.
-    let defaults = folder.write("defaults.toml", "cooldown_s = 720\nallowed_lateness_s = 30\n");
+    let defaults = folder.write("defaults.toml", "cooldown_s = 600\nallowed_lateness_s = 30\n");
     replay(&[&some, "--snapshot-in", &snapshot, "--config", &defaults]);
 }
 
