@@ -52,10 +52,10 @@ const WANDER_PRIOR_WEIGHT: f64 = 10.0 / (WANDER_SCALE * WANDER_SCALE);
 /// What the two variances count for in the guard. Settled on synthetic worlds: what is not known of hours is as often
 /// too low as too high and is soon learned; a rate that wanders stays where it went for an hour, and it is the furthest
 /// of its excursions that raises.
-const DOUBT_COUNTS_FOR: f64 = 0.4;
-const WANDER_COUNTS_FOR: f64 = 3.0;
-/// Quantiles of the standard normal distribution for the guards of the two tiers: 0.9 (METHODS §3) and 0.99.
-const QUANTILES: [f64; 2] = [1.281_551_565_5, 2.326_347_874];
+const DOUBT_COUNTS_FOR: f64 = 0.5;
+const WANDER_COUNTS_FOR: f64 = 4.0;
+/// Quantiles of the standard normal distribution for the guards of the two tiers: 0.9 (METHODS §3) and 0.995.
+const QUANTILES: [f64; 2] = [1.281_551_565_5, 2.575_829_304];
 /// The same while learning, 0.99 and 0.999. Of thirty services that begin at once three would exceed their
 /// 0.9-quantile, and each of those could be an alarm in its first days.
 const LEARNING_QUANTILES: [f64; 2] = [2.326_347_874, 3.090_232_306];
@@ -72,6 +72,8 @@ const DRIFT_VARIANCE: f64 = 0.005;
 /// What an outage counts for in learning where there was one in the same hour a week ago, as a multiple of the guarded
 /// rate: what comes every week is no outage.
 const WEEKLY_OUTAGE_COUNTS_FOR: f64 = 1.5;
+/// The same before this day: what seems to be an outage is then often an hour that is not known yet.
+const YOUNG_DAYS: u32 = 14;
 /// Half-life of the trend, days: growth would otherwise leave the level behind.
 const TREND_HALF_LIFE_DAYS: f64 = 2.0;
 /// Variance of the trend before anything is known.
@@ -362,7 +364,7 @@ impl Baseline {
     }
 
     /// What is learned of a chunk's count: of an outage no more than the guarded rate, or somewhat more if there was one
-    /// in that hour a week ago.
+    /// in that hour a week ago or the hours are hardly known.
     fn bounded(&mut self, chunk: &Chunk, shape: ChunkShape) -> f64 {
         let observed = f64::from(chunk.observed);
         let most = f64::from(chunk.guarded * chunk.exposure);
@@ -373,7 +375,7 @@ impl Baseline {
         let last = &mut self.outage_days[usize::from(chunk.hour)];
         let was_a_week_ago = *last > 0 && (6..=8).contains(&((day + 256 - u32::from(*last)) % 255));
         *last = (1 + day % 255) as u8;
-        if was_a_week_ago { observed.min(WEEKLY_OUTAGE_COUNTS_FOR * most) } else { most }
+        if was_a_week_ago || day < YOUNG_DAYS { observed.min(WEEKLY_OUTAGE_COUNTS_FOR * most) } else { most }
     }
 
     /// Learns from a chunk how far the rate is off its expectation: over minutes and hours it wanders, and the profile is
@@ -553,6 +555,45 @@ mod tests {
         let width = |all: &[Expectation]| all[all.len() - 1].guarded / all[all.len() - 1].mean;
         assert!(width(&wandering) > width(&steady) + 0.05, "{} and {}", width(&wandering), width(&steady));
         assert!(width(&steady) < 1.3, "{}", width(&steady));
+    }
+
+    #[test]
+    fn growth_is_followed() {
+        let rate = |bin: i64| 40.0 * libm::pow(1.1, bin as f64 / 10_080.0);
+        let all = run(42, |bin| rate(bin) as u32);
+        let last = all[all.len() - 1];
+        let lag = 1.0 - last.mean / rate(42 * 1440);
+        assert!((0.0..0.06).contains(&lag), "a level of weeks alone would be a fifth behind, not {lag}");
+    }
+
+    #[test]
+    fn an_outage_counts_for_the_guarded_rate_and_one_that_comes_every_week_for_more() {
+        let expectation = Expectation {
+            steady: 10.0,
+            mean: 10.0,
+            doubt: 0.0,
+            guarded: 12.0,
+            guarded_more: 13.0,
+            inverse_size: 0.0,
+            is_usable: true,
+            is_learning: false,
+        };
+        let shape = ChunkShape::of(BinWidth::MINUTE);
+        let chunk = Chunk {
+            observed: 600.0,
+            exposure: 15.0,
+            guarded: expectation.guarded as f32,
+            ..Chunk::default()
+        };
+        let outage = Chunk { is_outage: true, ..chunk };
+        let chunks_per_day = 96;
+        let mut baseline = Baseline { age_chunks: 30 * chunks_per_day, ..Baseline::new() };
+        assert_eq!(baseline.bounded(&chunk, shape), 600.0, "what was no outage counts in full");
+        assert_eq!(baseline.bounded(&outage, shape), 180.0);
+        baseline.age_chunks += 3 * chunks_per_day;
+        assert_eq!(baseline.bounded(&outage, shape), 180.0, "three days later is another outage");
+        baseline.age_chunks += 7 * chunks_per_day;
+        assert_eq!(baseline.bounded(&outage, shape), 270.0, "what comes every week is none");
     }
 
     #[test]

@@ -237,7 +237,7 @@ const FLARE_UP_EVIDENCE: f64 = 7.3;
 const OUTAGE_RATIO_MIN: f64 = 1.5;
 /// The least outage that is worth being held open for, as a multiple of [`BACK_EXCESS_PER_SECOND`]: to be sure that a
 /// quiet service does not have a few complaints an hour more than before takes half a day.
-const OUTAGE_EXCESS: f64 = 8.0;
+const OUTAGE_EXCESS: f64 = 15.0;
 /// A service counts as back at its expected rate, or with this many more complaints a second.
 const BACK_EXCESS_PER_SECOND: f64 = 1.0 / 3000.0;
 /// A return must be to at most this ratio of the guarded rate; else the outage has only become weaker.

@@ -220,3 +220,59 @@ impl Profile {
         group.learn(visit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Weeks of hourly visits with ten complaints expected, where the service and its group have these ratios.
+    fn learn(
+        weeks: usize,
+        own: impl Fn(usize) -> f64,
+        of_group: impl Fn(usize) -> f64,
+    ) -> (Profile, GroupProfile) {
+        let (mut profile, mut others, mut group) = (Profile::new(), Profile::new(), GroupProfile::new());
+        let visit = |hour, ratio| Visit {
+            hour,
+            observed: 10.0 * ratio,
+            expected: 10.0,
+            visits: 1.0,
+            variance: 0.002,
+        };
+        for hour in (0..weeks).flat_map(|_| 0..HOURS_PER_WEEK) {
+            for _ in 0..20 {
+                others.learn(&visit(hour, of_group(hour)), &mut group);
+            }
+            profile.learn(&visit(hour, own(hour)), &mut group);
+        }
+        (profile, group)
+    }
+
+    fn day(hour: usize) -> f64 {
+        if hour % HOURS_PER_DAY < 12 { 0.5 } else { 1.5 }
+    }
+
+    fn night(hour: usize) -> f64 {
+        2.0 - day(hour)
+    }
+
+    #[test]
+    fn a_service_that_follows_its_group_is_known_better_than_one_that_does_not() {
+        let (follower, group) = learn(2, day, day);
+        let (stranger, _) = learn(2, night, day);
+        let (known, own) = (follower.hour(3, group.hour(3)), stranger.hour(3, group.hour(3)));
+        assert!((known.mean - 0.5).abs() < 0.05, "{known:?}");
+        assert!((own.mean - 1.5).abs() < 0.15, "its own counts decide: {own:?}");
+        assert!(known.variance < 0.6 * own.variance, "{known:?} and {own:?}");
+    }
+
+    #[test]
+    fn days_that_are_alike_teach_each_other_and_others_do_not() {
+        let weekend = |hour| day(hour) * if hour >= 5 * HOURS_PER_DAY { 0.5 } else { 1.0 };
+        let (_, alike) = learn(2, day, day);
+        let (_, unlike) = learn(2, weekend, weekend);
+        assert!(alike.hour(15).variance < unlike.hour(15).variance);
+        let saturday = unlike.hour(5 * HOURS_PER_DAY + 15).mean;
+        assert!((saturday - 0.75).abs() < 0.1, "not 1.29, the mean of all days: {saturday}");
+    }
+}
