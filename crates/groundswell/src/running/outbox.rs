@@ -19,6 +19,9 @@ use crate::failure::{Failure, Outcome};
 /// How long a shut-down may wait for the broker.
 const CLOSING_DEADLINE: Duration = Duration::from_secs(6);
 
+/// How soon a broker usually takes what it is given.
+const SOON: Duration = Duration::from_millis(200);
+
 /// One record to be written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outgoing<'a> {
@@ -138,9 +141,13 @@ impl Outbox {
     /// Waits until everything handed over has been delivered. Polls in short steps: the library's own flush comes back
     /// a tenth of a second late. Says `false` if the program is to end and the broker does not take it.
     pub(super) fn drain(&self) -> Result<bool, Failure> {
+        let started = Instant::now();
         while self.producer.in_flight_count() > 0 {
             self.check()?;
-            self.producer.poll(Duration::from_millis(1));
+            // The library spins through the last millisecond of a wait: all of a short one. A broker that has not
+            // answered by then is away, perhaps for hours.
+            let is_soon = started.elapsed() < SOON;
+            self.producer.poll(if is_soon { Duration::from_millis(1) } else { Duration::from_millis(100) });
             if self.is_overdue() {
                 return Ok(false);
             }
