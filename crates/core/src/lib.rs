@@ -66,6 +66,7 @@ mod problem;
 mod profile;
 mod progress;
 mod reach;
+mod recent;
 mod record;
 mod run_length;
 mod snapshot;

@@ -3,8 +3,6 @@
 //! A bin without complaints changes nothing while there is no evidence and no outage; then [`Monitor::is_idle`] holds
 //! and the bin is not visited at all. Only the end of a chunk visits every service.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::{Baseline, ChunkShape, Expectation};
@@ -15,6 +13,7 @@ use crate::evidence::{Clearing, Evidence, Reading, RunLengths, Tier};
 use crate::lexicon::Symptom;
 use crate::outage::{OutageState, Raise, Signal, Transition};
 use crate::profile::{GroupHours, GroupProfile};
+use crate::recent::Recent;
 use crate::tally::Tally;
 use crate::time::{Bin, BinWidth, WeekPosition};
 
@@ -131,35 +130,6 @@ struct Told {
     peak: u32,
 }
 
-/// The bins of the last hour that had complaints, and their sum: since an author counts once an hour, that is how many
-/// people complained in it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Recent {
-    bins: VecDeque<(Bin, u32)>,
-    total: u32,
-}
-
-impl Recent {
-    fn push(&mut self, bin: Bin, observed: u32, hour_bins: i64) {
-        while let Some(&(old, n)) = self.bins.front()
-            && bin.since(old) >= hour_bins
-        {
-            self.bins.pop_front();
-            self.total = self.total.saturating_sub(n);
-        }
-        if observed > 0 {
-            self.bins.push_back((bin, observed));
-            self.total = self.total.saturating_add(observed);
-        }
-    }
-
-    /// The bins from `first` on, in order.
-    fn since(&self, first: Bin) -> impl Iterator<Item = (Bin, u32)> + '_ {
-        let start = self.bins.partition_point(|&(bin, _)| bin < first);
-        self.bins.range(start..).copied()
-    }
-}
-
 /// Outages that follow each other closely.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Trouble {
@@ -269,7 +239,7 @@ impl Monitor {
             self.suspicion.weigh(bin, observed);
             self.confirmation.weigh(bin, observed);
         }
-        let (reading, confirmed) = (self.reading(), self.confirmation.read(self.recent.total));
+        let (reading, confirmed) = (self.reading(), self.confirmation.read(self.recent.total()));
         let state_before = self.state;
         let signal = self.signal(bin, observed, (&reading, &confirmed), rules);
         // What went on for long is not taken to be over for a short calm.
@@ -319,7 +289,7 @@ impl Monitor {
     }
 
     fn reading(&self) -> Reading {
-        self.suspicion.read(self.recent.total)
+        self.suspicion.read(self.recent.total())
     }
 
     fn signal(
@@ -472,7 +442,7 @@ impl Monitor {
             expected: reading.null,
             evidence: reading.evidence,
             threshold: reading.threshold,
-            n_authors_recent: self.recent.total,
+            n_authors_recent: self.recent.total(),
         };
         let leading = self.tally.leading_symptom();
         let scope = self.tally.scope();
