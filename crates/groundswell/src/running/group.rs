@@ -65,7 +65,7 @@ pub(super) struct MemberContext<M> {
     is_closing: AtomicBool,
     /// Whether something failed half-way: then nothing may be committed any more, not even while leaving.
     has_failed: AtomicBool,
-    /// When the broker that was asked, or every one, was last found to be away.
+    /// When all brokers were last found to be away.
     away: Mutex<Option<Instant>>,
     stop: StopFlag,
 }
@@ -89,8 +89,8 @@ impl<M: Member> MemberContext<M> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The broker that was asked, or every one, was away just now.
-    pub(super) fn note_away(&self) {
+    /// All brokers were away just now.
+    fn note_away(&self) {
         *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 

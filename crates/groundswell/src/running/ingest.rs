@@ -262,7 +262,6 @@ impl Ingest {
             // Without an answer nothing is known, and the others would not answer either.
             let Ok((_, high)) = group.fetch_watermarks(&topic, number, Duration::from_secs(1)) else {
                 tail.high = None;
-                context.note_away();
                 break;
             };
             if tail.is_empty(partition.next_offset(), high, asked_ms) {
