@@ -394,7 +394,7 @@ impl Baseline {
         self.wander_weight += weight;
     }
 
-    /// The relative variance of the rate about its expectation; 0 until enough is known.
+    /// The relative variance of the rate about its expectation, at least 0.
     fn wander_variance(&self) -> f64 {
         ((self.wander + WANDER_VARIANCE * WANDER_PRIOR_WEIGHT) / (self.wander_weight + WANDER_PRIOR_WEIGHT))
             .max(0.0)

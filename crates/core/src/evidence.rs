@@ -71,7 +71,7 @@ struct Member {
 
 /// The increments and thresholds of a tier that hold for one chunk of the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Bank {
+pub(crate) struct Bank {
     members: [Member; N_MULTIPLIERS],
     /// The null rate, complaints a bin.
     null: f64,
@@ -79,7 +79,12 @@ struct Bank {
 }
 
 impl Bank {
-    fn of(expectation: &Expectation, tier: Tier, run_lengths: RunLengths, width: BinWidth) -> Self {
+    pub(crate) fn of(
+        expectation: &Expectation,
+        tier: Tier,
+        run_lengths: RunLengths,
+        width: BinWidth,
+    ) -> Self {
         let (null, ln_run_length) = match tier {
             Tier::Suspected => (expectation.guarded, run_lengths.ln_suspected),
             Tier::Started => (expectation.guarded_more, run_lengths.ln_started),
@@ -114,6 +119,13 @@ struct Cusum {
     since: Bin,
     /// Complaints since then.
     n_complaints: u32,
+}
+
+impl Cusum {
+    /// At zero; `bin` is the next.
+    fn zero(bin: Bin) -> Self {
+        Self { evidence: 0.0, since: bin, n_complaints: 0 }
+    }
 }
 
 /// The strongest member of a tier's bank after a bin.
@@ -156,31 +168,18 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// No evidence, from `bin` on.
-    pub(crate) fn none_since(
-        bin: Bin,
-        expectation: &Expectation,
-        tier: Tier,
-        run_lengths: RunLengths,
-        width: BinWidth,
-    ) -> Self {
-        let bank = Bank::of(expectation, tier, run_lengths, width);
-        Self { bank, cusums: [Cusum { evidence: 0.0, since: bin, n_complaints: 0 }; N_MULTIPLIERS] }
+    pub(crate) fn none_since(bin: Bin, bank: Bank) -> Self {
+        Self { bank, cusums: [Cusum::zero(bin); N_MULTIPLIERS] }
     }
 
-    /// Takes the expectation for the chunk that begins.
-    pub(crate) fn expect(
-        &mut self,
-        expectation: &Expectation,
-        tier: Tier,
-        run_lengths: RunLengths,
-        width: BinWidth,
-    ) {
-        self.bank = Bank::of(expectation, tier, run_lengths, width);
+    /// Takes the bank for the chunk that begins.
+    pub(crate) fn expect(&mut self, bank: Bank) {
+        self.bank = bank;
     }
 
     /// Forgets everything; `bin` is the next.
     pub(crate) fn forget(&mut self, bin: Bin) {
-        self.cusums = [Cusum { evidence: 0.0, since: bin, n_complaints: 0 }; N_MULTIPLIERS];
+        *self = Self::none_since(bin, self.bank);
     }
 
     /// Whether every member is at zero. Then a bin without complaints changes nothing and may be left out.
@@ -193,7 +192,7 @@ impl Evidence {
         let y = f64::from(observed);
         for (cusum, member) in self.cusums.iter_mut().zip(&self.bank.members) {
             if cusum.evidence <= 0.0 {
-                *cusum = Cusum { evidence: 0.0, since: bin, n_complaints: 0 };
+                *cusum = Cusum::zero(bin);
             }
             let ceiling = CEILING * member.threshold;
             cusum.evidence = (cusum.evidence + member.gain * y - member.cost).clamp(0.0, ceiling);
@@ -201,10 +200,9 @@ impl Evidence {
         }
     }
 
-    /// The strongest member: the one furthest towards its threshold. Those at the ceiling are
-    /// equals, and of them the largest multiplier knows best when it began.
-    /// `n_authors_recent` is how many people complained lately; a member with fewer behind it stays below its
-    /// threshold.
+    /// The strongest member: the one furthest towards its threshold. Those at the ceiling are equals, and of them the
+    /// largest multiplier knows best when it began. `n_authors_recent` is how many people complained lately; a member
+    /// with fewer behind it stays below its threshold.
     pub(crate) fn read(&self, n_authors_recent: u32) -> Reading {
         let mut best: Option<Reading> = None;
         for (cusum, member) in self.cusums.iter().zip(&self.bank.members) {

@@ -9,7 +9,7 @@ use crate::baseline::{Baseline, ChunkShape, Expectation};
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
 use crate::event::{Decision, EventKind, OutageEvent, Peak, Severity};
-use crate::evidence::{Clearing, Evidence, Reading, RunLengths, Tier};
+use crate::evidence::{Bank, Clearing, Evidence, Reading, RunLengths, Tier};
 use crate::lexicon::Symptom;
 use crate::outage::{OutageState, Raise, Signal, Transition};
 use crate::profile::{GroupHours, GroupProfile};
@@ -62,8 +62,8 @@ impl Rules {
         }
     }
 
-    fn no_evidence(&self, bin: Bin, expectation: &Expectation, tier: Tier) -> Evidence {
-        Evidence::none_since(bin, expectation, tier, self.run_lengths, self.width)
+    fn bank(&self, expectation: &Expectation, tier: Tier) -> Bank {
+        Bank::of(expectation, tier, self.run_lengths, self.width)
     }
 }
 
@@ -169,8 +169,8 @@ impl Monitor {
         Self {
             baseline,
             expectation,
-            suspicion: rules.no_evidence(bin, &expectation, Tier::Suspected),
-            confirmation: rules.no_evidence(bin, &expectation, Tier::Started),
+            suspicion: Evidence::none_since(bin, rules.bank(&expectation, Tier::Suspected)),
+            confirmation: Evidence::none_since(bin, rules.bank(&expectation, Tier::Started)),
             state: OutageState::Normal,
             recent: Recent::default(),
             tally: Tally::default(),
@@ -207,8 +207,8 @@ impl Monitor {
 
     fn expect(&mut self, expectation: Expectation, rules: &Rules) {
         self.expectation = expectation;
-        self.suspicion.expect(&expectation, Tier::Suspected, rules.run_lengths, rules.width);
-        self.confirmation.expect(&expectation, Tier::Started, rules.run_lengths, rules.width);
+        self.suspicion.expect(rules.bank(&expectation, Tier::Suspected));
+        self.confirmation.expect(rules.bank(&expectation, Tier::Started));
     }
 
     fn forget_evidence(&mut self, next: Bin) {
