@@ -30,7 +30,7 @@ use crate::time::Bin;
 use crate::window::{Counted, Window};
 
 /// Raised with every change to what the values hold.
-const FORMAT_VERSION: u16 = 3;
+const FORMAT_VERSION: u16 = 4;
 const HEAD: &str = "head";
 
 /// One change: a new value of a key, or its removal.

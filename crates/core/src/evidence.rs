@@ -229,13 +229,13 @@ const CLEAR_RUN_LENGTH_SECONDS: f64 = 864_000.0;
 /// Evidence, in nats, at which an outage that was about to be over flares up again: e^7.3 is a day in minutes. The
 /// promise does not bear on it, since no new outage comes of it.
 const FLARE_UP_EVIDENCE: f64 = 7.3;
-/// The weakest outage that the reverse test tells from normal, as a multiple of the guarded rate: the weakest that the
-/// bank looks for. Between it and normal nothing must be raised and cleared at once: what the bank calls an outage is
-/// more than 1.23 times the guarded rate, where its two likelihoods meet, and they meet lower here.
-const OUTAGE_RATIO_MIN: f64 = 1.5;
+/// The weakest outage that the reverse test tells from normal, as a multiple of the guarded rate. What the bank calls an
+/// outage is more than 1.23 times the guarded rate, where the likelihoods of its weakest member meet, and here they
+/// must meet lower: else the same rate would be raised and cleared at once.
+const OUTAGE_RATIO_MIN: f64 = 1.3;
 /// The least outage that is worth being held open for, as a multiple of [`BACK_EXCESS_PER_SECOND`]: to be sure that a
 /// quiet service does not have a few complaints an hour more than before takes half a day.
-const OUTAGE_EXCESS: f64 = 15.0;
+const OUTAGE_EXCESS: f64 = 5.0;
 /// A service counts as back at its expected rate, or with this many more complaints a second.
 const BACK_EXCESS_PER_SECOND: f64 = 1.0 / 3000.0;
 /// A return must be to at most this ratio of the guarded rate; else the outage has only become weaker.
@@ -244,12 +244,12 @@ const RETURN_RATIO_MAX: f64 = 1.2;
 const STRENGTH_HALF_LIFE_SECONDS: f64 = 600.0;
 const STRENGTH_HALF_LIFE_COMPLAINTS: f64 = 30.0;
 /// Standard errors that it is taken to be less strong than it seems: chance must not look like a return.
-const STRENGTH_DEVIATIONS: f64 = 2.0;
+const STRENGTH_DEVIATIONS: f64 = 1.5;
 
 /// The reverse test: has the rate come back?
 ///
-/// It is a CUSUM of the returned rate against the strength of the outage, which is estimated from the bins before the
-/// statistic last left zero, so that the return itself cannot weaken it. When the test fires on a rate that is still
+/// It is a CUSUM of the returned rate against the strength of the outage, which is estimated from the bins up to where the
+/// statistic last was zero, so that the return itself cannot weaken it. When the test fires on a rate that is still
 /// well above normal, the outage has merely decayed to a new strength, and the test starts over against that.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clearing {
@@ -302,10 +302,12 @@ impl Clearing {
         self.expected += guarded;
         self.evidence += gain * y - cost;
         if self.evidence <= 0.0 {
-            let bins = (STRENGTH_HALF_LIFE_SECONDS / seconds).max(STRENGTH_HALF_LIFE_COMPLAINTS / failing);
-            let behind = self.strength_bins * libm::exp2(-1.0 / bins);
-            self.strength_bins = behind + 1.0;
-            self.strength += (y / guarded - self.strength) / self.strength_bins;
+            // What spoke for a return spoke too soon: all of it belongs to the outage.
+            let n_bins = self.expected / guarded;
+            let half_life =
+                (STRENGTH_HALF_LIFE_SECONDS / seconds).max(STRENGTH_HALF_LIFE_COMPLAINTS / failing);
+            self.strength_bins = self.strength_bins * libm::exp2(-n_bins / half_life) + n_bins;
+            self.strength += (self.observed / self.expected - self.strength) * n_bins / self.strength_bins;
             self.evidence = 0.0;
             return None;
         }
@@ -319,9 +321,43 @@ impl Clearing {
         }
         Some(self.since)
     }
+}
 
-    /// How strong the outage is at present, as a multiple of the expected rate.
-    pub(crate) fn strength(&self) -> f64 {
-        self.strength
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::EventTime;
+
+    fn bin(nth: i64) -> Bin {
+        BinWidth::MINUTE.bin_of(EventTime::from_ms(nth * 60_000).expect("small times are in range"))
+    }
+
+    #[test]
+    fn strength_is_the_mean_of_the_outage_and_not_of_its_high_bins() {
+        // Four times as much, in bins of 1 and of 7: after each of the former the statistic is above zero.
+        let mut clearing = Clearing::new(bin(0), 6.0, 5.0);
+        for nth in 0..400 {
+            let y = if nth % 2 == 0 { 1 } else { 7 };
+            assert_eq!(clearing.weigh(bin(nth), y, &Expectation::exactly(1.0), BinWidth::MINUTE), None);
+        }
+        assert!((clearing.strength - 4.0).abs() < 0.3, "{}", clearing.strength);
+    }
+
+    #[test]
+    fn it_is_taken_for_less_than_it_seems_by_its_standard_error() {
+        // Poisson, rate 4 over 16 bins: 64 complaints, so a standard error of an eighth of it, and 1.5 of these.
+        let clearing = Clearing::new(bin(0), 4.0, 16.0);
+        assert!((clearing.strength_at_least(1.0, 0.0) - 4.0 * (1.0 - 1.5 / 8.0)).abs() < 1e-12);
+        assert_eq!(Clearing::new(bin(0), 1.2, 1e6).strength_at_least(1.0, 0.0), OUTAGE_RATIO_MIN);
+    }
+
+    #[test]
+    fn a_return_is_found_where_it_began() {
+        let mut clearing = Clearing::new(bin(0), 5.0, 60.0);
+        let since = (0..60).find_map(|nth| {
+            let y = if nth < 20 { 5 } else { 1 };
+            clearing.weigh(bin(nth), y, &Expectation::exactly(1.0), BinWidth::MINUTE)
+        });
+        assert_eq!(since, Some(bin(20)));
     }
 }

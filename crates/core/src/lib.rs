@@ -51,6 +51,7 @@ mod evidence;
 mod feed;
 mod findings;
 mod fold;
+mod habits;
 mod intake;
 mod judgement;
 mod lexicon;
@@ -73,6 +74,7 @@ mod snapshot;
 mod sources;
 mod tally;
 mod time;
+mod wander;
 mod window;
 
 pub use catalogue::{Catalogue, Service, ServiceIndex};

@@ -22,7 +22,7 @@ const SEVERITY_SECONDS: u32 = 300;
 /// A peak is worth an update when it is this much higher than the one last told.
 const PEAK_GROWTH: f64 = 1.5;
 /// The cool-down is at least this part of the outage.
-const COOLDOWN_SHARE: i64 = 10;
+const COOLDOWN_SHARE: i64 = 20;
 const HOUR_SECONDS: u32 = 3600;
 /// Outages with less than this between them are one trouble, which may become the new normal as a whole: a rate that is
 /// somewhat higher for good is called an outage, and over, time and again.
@@ -264,7 +264,7 @@ impl Monitor {
             Some(Transition::Retracted) => Some(signal.returned.unwrap_or(bin.plus(1))),
             Some(Transition::Suspected | Transition::Started) | None => None,
         };
-        let is_new_normal = transition == Some(Transition::Ended(None));
+        let is_new_normal = signal.outlasted && ended.is_some();
         let deciding = |kind| if kind == EventKind::Suspected { &reading } else { &confirmed };
         let event = kind.map(|kind| OutageEvent {
             is_new_normal,
@@ -399,9 +399,8 @@ impl Monitor {
         let onset = self.trouble.map_or(outage.onset, |trouble| trouble.onset);
         self.trouble = (!is_new_normal).then_some(Trouble { onset, ended: bin });
         if is_new_normal {
-            let rate = (outage.clearing.strength() * self.expectation.guarded).max(rules.chunk.rate_min());
-            self.baseline.rebase(rate, &self.expectation, rules.chunk);
-            self.expect(self.expectation.at_rate(rate), rules);
+            let factor = self.baseline.rebase();
+            self.expect(self.expectation.times(factor), rules);
         }
         self.forget_evidence(bin.plus(1));
         self.tally = Tally::default();

@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::time::WeekPosition;
+use crate::wander::Wander;
 
 /// Half-life of an hour of the profile, in visits to it (weeks).
 const PROFILE_HALF_LIFE_VISITS: f64 = 8.0;
@@ -19,8 +20,10 @@ const PROFILE_HALF_LIFE_VISITS: f64 = 8.0;
 const HOUR_OF_DAY_VARIANCE: f64 = 0.5;
 /// Variance of one hour of the week about its hour of the day, before anything is known.
 const HOUR_OF_WEEK_VARIANCE: f64 = 0.05;
-/// Variance of a service's hour about the group's, before anything is known.
-const OWN_HOUR_VARIANCE: f64 = 0.1;
+/// Variance of a service's hour of the day about the group's, before anything is known.
+const OWN_HOUR_OF_DAY_VARIANCE: f64 = 0.1;
+/// Variance of a service's hour of the week about what its hour of the day and the group let expect.
+const OWN_HOUR_OF_WEEK_VARIANCE: f64 = 0.05;
 /// The least that either is taken to be: no two hours are quite alike.
 const BETWEEN_VARIANCE_MIN: f64 = 0.002;
 /// The variance that a well-measured visit is taken to have, in the weights of products.
@@ -31,7 +34,8 @@ const BETWEEN_PRIOR_WEIGHT: f64 = 10.0 / (BETWEEN_SCALE * BETWEEN_SCALE);
 const BETWEEN_WEIGHT_MAX: f64 = 1e8;
 
 pub(crate) const HOURS_PER_WEEK: usize = 168;
-const HOURS_PER_DAY: usize = 24;
+pub(crate) const HOURS_PER_DAY: usize = 24;
+const DAYS_PER_WEEK: usize = 7;
 
 /// Counts of a chunk and what was expected of them, without the profile.
 #[derive(Debug, Clone, Copy)]
@@ -115,10 +119,11 @@ impl Between {
     }
 }
 
-/// A mean with its variance, both relative to 1.
+/// The gamma posterior of a ratio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) mean: f64,
+    /// Variance over the square of the mean.
     pub(crate) variance: f64,
 }
 
@@ -126,27 +131,29 @@ impl Ratio {
     /// Exactly 1.
     pub(crate) const ONE: Self = Self { mean: 1.0, variance: 0.0 };
 
-    /// The posterior of a ratio with this prior (mean, further variance) after `observed` where `expected` was.
+    /// The posterior of a ratio that has this prior, with further relative variance, after `observed` where `expected`
+    /// was.
     pub(crate) fn shrunk(prior: Self, variance: f64, (observed, expected): (f64, f64)) -> Self {
-        let prior_expected = 1.0 / (prior.variance + variance);
+        let shape = 1.0 / (prior.variance + variance);
         Self {
-            mean: (prior_expected * prior.mean + observed) / (prior_expected + expected),
-            variance: 1.0 / (prior_expected + expected),
+            mean: prior.mean * (shape + observed) / (shape + prior.mean * expected),
+            variance: 1.0 / (shape + observed),
         }
     }
 }
 
-/// The weekly profile that services share.
+/// What services share: their weekly profile, and how far their rates wander.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct GroupProfile {
     sums: HourSums,
     /// Of an hour of the week about its hour of the day.
     between: Between,
+    pub(crate) wander: Wander,
 }
 
 impl GroupProfile {
     pub(crate) fn new() -> Self {
-        Self { sums: HourSums::new(), between: Between::default() }
+        Self { sums: HourSums::new(), between: Between::default(), wander: Wander::default() }
     }
 
     fn hour_of_day(&self, hour: usize) -> Ratio {
@@ -165,11 +172,19 @@ impl GroupProfile {
         // The profile is given at the middle of each hour and runs straight between.
         let offset = position.fraction - 0.5;
         let step = if offset < 0.0 { HOURS_PER_WEEK - 1 } else { 1 };
-        let neighbour = (position.hour + step) % HOURS_PER_WEEK;
         GroupHours {
-            here: (position.hour, self.hour(position.hour)),
-            neighbour: (neighbour, self.hour(neighbour)),
+            here: self.same_hour(position.hour),
+            neighbour: self.same_hour((position.hour + step) % HOURS_PER_WEEK),
             neighbour_share: offset.abs(),
+            wander: self.wander,
+        }
+    }
+
+    /// Its ratios in an hour of the week and in the same hour of the other days.
+    pub(crate) fn same_hour(&self, hour: usize) -> SameHour {
+        SameHour {
+            hour,
+            ratios: std::array::from_fn(|day| self.hour(hour % HOURS_PER_DAY + day * HOURS_PER_DAY)),
         }
     }
 
@@ -180,42 +195,79 @@ impl GroupProfile {
     }
 }
 
+/// The group's ratios in an hour of the week and in the same hour of the other days.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SameHour {
+    hour: usize,
+    ratios: [Ratio; DAYS_PER_WEEK],
+}
+
+impl SameHour {
+    fn ratio(&self) -> Ratio {
+        self.ratios[self.hour / HOURS_PER_DAY]
+    }
+}
+
 /// The group's ratios around one chunk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GroupHours {
-    here: (usize, Ratio),
-    neighbour: (usize, Ratio),
+    here: SameHour,
+    neighbour: SameHour,
     neighbour_share: f64,
+    pub(crate) wander: Wander,
 }
 
 /// The weekly profile of one service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Profile {
     sums: HourSums,
-    /// Of its hours about the group's.
+    /// Of its hours of the day about the group's.
+    between_days: Between,
+    /// Of its hours of the week about what its hours of the day let expect.
     between: Between,
 }
 
 impl Profile {
     pub(crate) fn new() -> Self {
-        Self { sums: HourSums::new(), between: Between::default() }
+        Self { sums: HourSums::new(), between_days: Between::default(), between: Between::default() }
     }
 
-    /// Its ratio in an hour in which the group's is `group`.
-    pub(crate) fn hour(&self, hour: usize, group: Ratio) -> Ratio {
-        Ratio::shrunk(group, self.between.variance(OWN_HOUR_VARIANCE), self.sums.hour(hour))
+    /// Its counts in the hours of `group`, and what the group let expect of them.
+    fn sums_of_day(&self, group: &SameHour) -> (f64, f64) {
+        let of_day = (group.hour % HOURS_PER_DAY..HOURS_PER_WEEK).step_by(HOURS_PER_DAY);
+        of_day.zip(&group.ratios).fold((0.0, 0.0), |sum, (hour, ratio)| {
+            let (observed, expected) = self.sums.hour(hour);
+            (sum.0 + observed, sum.1 + expected * ratio.mean)
+        })
+    }
+
+    /// What its hour of the day lets expect of an hour.
+    fn of_day(&self, group: &SameHour) -> Ratio {
+        let against = Ratio { mean: 1.0, ..group.ratio() };
+        let variance = self.between_days.variance(OWN_HOUR_OF_DAY_VARIANCE);
+        let ratio = Ratio::shrunk(against, variance, self.sums_of_day(group));
+        Ratio { mean: group.ratio().mean * ratio.mean, ..ratio }
+    }
+
+    /// Its ratio in an hour in which the group has these.
+    pub(crate) fn hour(&self, group: &SameHour) -> Ratio {
+        let variance = self.between.variance(OWN_HOUR_OF_WEEK_VARIANCE);
+        Ratio::shrunk(self.of_day(group), variance, self.sums.hour(group.hour))
     }
 
     /// Its ratio in the chunk that `group` was taken for.
     pub(crate) fn at(&self, group: &GroupHours) -> Ratio {
-        let here = self.hour(group.here.0, group.here.1);
-        let next = self.hour(group.neighbour.0, group.neighbour.1);
+        let (here, next) = (self.hour(&group.here), self.hour(&group.neighbour));
         Ratio { mean: here.mean + (next.mean - here.mean) * group.neighbour_share, variance: here.variance }
     }
 
     /// Learns from a chunk, and lets the group learn from it.
     pub(crate) fn learn(&mut self, visit: &Visit, group: &mut GroupProfile) {
-        self.between.add(self.sums.hour(visit.hour), visit, group.hour(visit.hour).mean);
+        let of_group = group.same_hour(visit.hour);
+        let (observed, expected) = self.sums_of_day(&of_group);
+        let mean = of_group.ratio().mean;
+        self.between_days.add((observed, expected / mean), visit, mean);
+        self.between.add(self.sums.hour(visit.hour), visit, self.of_day(&of_group).mean);
         self.sums.add(visit);
         group.learn(visit);
     }
@@ -259,11 +311,22 @@ mod tests {
     #[test]
     fn a_service_that_follows_its_group_is_known_better_than_one_that_does_not() {
         let (follower, group) = learn(2, day, day);
-        let (stranger, _) = learn(2, night, day);
-        let (known, own) = (follower.hour(3, group.hour(3)), stranger.hour(3, group.hour(3)));
-        assert!((known.mean - 0.5).abs() < 0.05, "{known:?}");
-        assert!((own.mean - 1.5).abs() < 0.15, "its own counts decide: {own:?}");
-        assert!(known.variance < 0.6 * own.variance, "{known:?} and {own:?}");
+        let (stranger, strange) = learn(2, night, day);
+        // Both are at 1.5 there.
+        let (known, own) = (follower.hour(&group.same_hour(15)), stranger.hour(&strange.same_hour(3)));
+        assert!((known.mean - 1.5).abs() < 0.05, "{known:?}");
+        assert!((own.mean - 1.5).abs() < 0.1, "its own counts decide: {own:?}");
+        assert!(known.variance < own.variance, "{known:?} and {own:?}");
+    }
+
+    #[test]
+    fn a_service_of_another_time_zone_is_known_from_the_same_hour_of_its_other_days() {
+        // On its eighth day it has seen this hour of the week once, and this hour of the day seven times.
+        let (stranger, group) = learn(1, night, day);
+        let hour = stranger.hour(&group.same_hour(3));
+        let of_one_visit = Ratio::shrunk(group.hour(3), OWN_HOUR_OF_DAY_VARIANCE, stranger.sums.hour(3));
+        assert!((hour.mean - 1.5).abs() < 0.1, "{hour:?}");
+        assert!((of_one_visit.mean - 1.5).abs() > 0.3, "one visit alone would not do: {of_one_visit:?}");
     }
 
     #[test]

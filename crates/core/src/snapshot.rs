@@ -20,7 +20,7 @@ use crate::post::OutcomeCounts;
 
 const MAGIC: &[u8; 6] = b"GWSNAP";
 /// Raised with every change to what the state holds.
-const FORMAT_VERSION: u16 = 5;
+const FORMAT_VERSION: u16 = 6;
 const HEADER_BYTES: usize = MAGIC.len() + 2 + 16;
 
 /// Identifies everything that a result depends on besides the posts: configuration, catalogue, lexicon, and the

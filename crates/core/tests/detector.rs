@@ -192,6 +192,24 @@ fn a_step_in_level_is_told_once_and_becomes_the_new_normal() {
 }
 
 #[test]
+fn a_trouble_that_became_the_new_normal_does_not_retract_what_comes_after_it() {
+    // Half an hour of three times as much, every four hours for three days: one trouble, which is normal after a day.
+    let mut dice = Dice(6);
+    let mut detector = Detector::new(Config::default());
+    let start = 7 * MINUTES_PER_DAY;
+    let events = run(&mut detector, &services(1), 0..start + 3 * MINUTES_PER_DAY, |_, minute| {
+        dice.poisson(if minute >= start && minute % 240 < 30 { 12.0 } else { 4.0 })
+    });
+    assert_well_formed(&events);
+    let at_once = events.windows(2).filter(|pair| {
+        pair[1].kind == EventKind::Retracted && minute_of(pair[1].time) - minute_of(pair[0].time) <= 1
+    });
+    let n_at_once = at_once.count();
+    assert!(n_at_once <= 1, "{n_at_once} of {:?}", kinds(&events));
+    assert!(events.len() > 20, "there is something to raise: {:?}", kinds(&events));
+}
+
+#[test]
 fn a_service_that_begins_busy_is_not_an_outage() {
     let mut dice = Dice(5);
     let mut detector = Detector::new(Config::default());
