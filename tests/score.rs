@@ -76,6 +76,13 @@ fn an_outage_in_the_counts_is_scored_raised_and_over_again() {
         raised.state == "suspected" || raised.state == "ongoing",
         "0.5 is the suspected threshold: {raised:?}"
     );
+    assert!(raised.score > 0.55, "the like was not seen in two days: {raised:?}");
+    let n_news = rows.iter().filter(|row| row.score > 0.5).count();
+    let n_raised = rows.iter().filter(|row| row.score >= 0.5).count();
+    assert!(
+        n_news <= 15 && n_raised >= 50,
+        "of an hour's outage a few rows are news: {n_news} of {n_raised}"
+    );
     let events = std::fs::read_to_string(&events).expect("the events were written");
     let kinds: Vec<&str> = events
         .lines()

@@ -56,6 +56,9 @@ const WANDER_COUNTS_FOR: f64 = 2.0;
 /// How far a rate that wanders comes by itself, in standard deviations of its logarithm: in a year of a half-life of two
 /// hours the furthest of some four thousand excursions, and the same in a hundred years.
 const EXCURSIONS: [f64; 2] = [4.0, 5.0];
+/// The most that counts for these: a rate that comes by itself to more than three times its mean is one of bursts, and a
+/// guard to match would hide every outage of it.
+const WANDER_MOST: f64 = 0.09;
 /// What the bank does not mind: at this multiple of the null rate the likelihoods of its weakest member meet.
 const EXCURSION_UNNOTICED: f64 = 1.233;
 /// Quantiles of the standard normal distribution for the guards of the two tiers: 0.9 (METHODS §3) and 0.995.
@@ -479,7 +482,7 @@ impl Baseline {
 
 /// The null rate, as a multiple of the mean, against which the bank does not mind a rate that wanders `deviations` up.
 fn furthest(wander: f64, deviations: f64) -> f64 {
-    libm::exp(deviations * libm::sqrt(wander)) / EXCURSION_UNNOTICED
+    libm::exp(deviations * libm::sqrt(wander.min(WANDER_MOST))) / EXCURSION_UNNOTICED
 }
 
 /// The weight of a bin in learning, in (0, 1].

@@ -156,7 +156,7 @@ impl Confluence {
         window.recount(authors.into_values().flatten());
         written.n_authors_ever = window.n_authors_ever();
         let _ = monitors.take_touched();
-        let state = DetectorState { window, overall: head.overall, monitors };
+        let state = DetectorState { window, overall: head.overall, monitors, novelties: None };
         let mut confluence = Self::with_state(config, head.sources, state);
         confluence.written = written;
         Ok(Some((confluence, head.next_offset)))

@@ -19,6 +19,7 @@ use crate::feed::Feed;
 use crate::judgement::Complaint;
 use crate::monitor::{Assessment, Monitor, Rules};
 use crate::monitors::Monitors;
+use crate::novelty::Novelty;
 use crate::post::OutcomeCounts;
 use crate::profile::GroupProfile;
 use crate::tally::Tally;
@@ -42,6 +43,8 @@ pub(crate) struct DetectorState {
     pub(crate) window: Window,
     pub(crate) overall: Overall,
     pub(crate) monitors: Monitors,
+    /// What is unusual for each service, if scores are calibrated.
+    pub(crate) novelties: Option<BTreeMap<ServiceIndex, Novelty>>,
 }
 
 /// What is remembered beside the services' own state and the open bins.
@@ -84,6 +87,7 @@ impl Detector {
                 n_bins_closed: 0,
             },
             monitors: Monitors::default(),
+            novelties: None,
         };
         Self::with_state(config, state)
     }
@@ -120,9 +124,16 @@ impl Detector {
         &self.state
     }
 
-    /// Keeps a row for each known service and closed bin from now on, for [`Detector::poll_row`].
+    /// Keeps a row for each known service and closed bin from now on, for [`Detector::poll_row`], with a calibrated
+    /// score.
     pub fn keep_rows(&mut self) {
         self.rows.get_or_insert_default();
+        self.calibrate_scores();
+    }
+
+    /// Lets the score of a bin that is raised say how unusual it is for its service, from now on ([`Assessment`]).
+    pub fn calibrate_scores(&mut self) {
+        self.state.novelties.get_or_insert_default();
     }
 
     /// Takes a complaint that is on time: its bin must be open.
@@ -171,7 +182,8 @@ impl Detector {
         let unknown: BTreeSet<ServiceIndex> = unknown.iter().copied().collect();
         let is_unknown = |service: &ServiceIndex| unknown.contains(service);
         self.observe_bin(bin, &tallies, is_unknown);
-        let assess = |&(service, observed)| Some(self.state.monitors.get(service)?.assess(observed));
+        let assess =
+            |&(service, observed)| Some(self.assess(service, self.state.monitors.get(service)?, observed));
         let assessments = counts.iter().filter_map(assess).collect();
         self.end_bin(bin);
         assessments
@@ -304,14 +316,35 @@ impl Detector {
                 (true, true) | (false, false) => {}
             }
         }
-        if let Some(rows) = &mut self.rows {
-            let time = self.rules.width.start_of(bin);
-            rows.extend(self.state.monitors.iter().map(|(service, monitor)| {
-                let observed = counts.get(&service).map_or(0, Tally::n_complaints);
-                let assessment = monitor.assess(u32::try_from(observed).unwrap_or(u32::MAX));
-                Row { time, service, assessment }
-            }));
+        let observed = |service: ServiceIndex| {
+            let observed = counts.get(&service).map_or(0, Tally::n_complaints);
+            u32::try_from(observed).unwrap_or(u32::MAX)
+        };
+        if let Some(novelties) = &mut self.state.novelties {
+            for (service, monitor) in self.state.monitors.iter() {
+                let novelty = novelties.entry(service).or_insert_with(|| Novelty::new(self.rules.width));
+                let observed = observed(service);
+                if is_unknown(&service) {
+                    novelty.skip();
+                } else {
+                    novelty.weigh(observed, monitor.assess(observed).is_raised());
+                }
+            }
         }
+        let time = self.rules.width.start_of(bin);
+        let Some(mut rows) = self.rows.take() else { return };
+        rows.extend(self.state.monitors.iter().map(|(service, monitor)| Row {
+            time,
+            service,
+            assessment: self.assess(service, monitor, observed(service)),
+        }));
+        self.rows = Some(rows);
+    }
+
+    fn assess(&self, service: ServiceIndex, monitor: &Monitor, observed: u32) -> Assessment {
+        let assessment = monitor.assess(observed);
+        let novelty = self.state.novelties.as_ref().and_then(|novelties| novelties.get(&service));
+        novelty.map_or(assessment, |novelty| assessment.calibrated(novelty.news()))
     }
 
     /// Ends `bin`, and with it the chunk of some services: their chunks are staggered, so that no single bin has to

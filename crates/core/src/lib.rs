@@ -59,6 +59,7 @@ mod matching;
 mod monitor;
 mod monitors;
 mod normal;
+mod novelty;
 mod outage;
 mod phrases;
 mod pipeline;

@@ -74,10 +74,23 @@ pub struct Assessment {
     pub observed: u32,
     /// The null rate that evidence is taken against, complaints a bin.
     pub expected: f64,
-    /// Evidence on a scale from 0 to 1; 0.5 is the *suspected* threshold.
+    /// In [0, 1). Up to 0.5, which is the *suspected* threshold, it is evidence. From there on it says how unusual the bin
+    /// is for this service, if scores are calibrated ([`crate::Detector::calibrate_scores`]): at 0.75 the like was not
+    /// seen for a week, and bins that add nothing to an outage under way stay at 0.5.
     pub score: f64,
     /// Where the outage stands.
     pub status: Status,
+}
+
+impl Assessment {
+    pub(crate) fn is_raised(&self) -> bool {
+        self.score >= 0.5
+    }
+
+    /// The same with `news`, in [0, 1), for the upper half of the score.
+    pub(crate) fn calibrated(self, news: f64) -> Self {
+        Self { score: if self.is_raised() { 0.5 + 0.5 * news } else { self.score }, ..self }
+    }
 }
 
 /// Where a service stands, for people.

@@ -200,6 +200,7 @@ impl Scorer {
         config.validate().with_context(|| format!("with a step of {} s", width.seconds())).map_err(usage)?;
         let hash = ConfigHash::of(&config, &Catalogue::default(), &Lexicon::default());
         let mut detector = Detector::new(config);
+        detector.calibrate_scores();
         if self.options.keeps_rows {
             detector.keep_rows();
         }
