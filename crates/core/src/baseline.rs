@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::ServiceIndex;
+use crate::expectation::Expectation;
 use crate::habits::Habits;
 use crate::normal::{anscombe_residual, gamma_quantile};
 use crate::profile::{GroupHours, GroupProfile, Profile, Ratio, Visit};
@@ -103,40 +104,6 @@ const BINS_MIN: f64 = 10.0;
 const LEARNED_COMPLAINTS: f64 = 200.0;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
-
-/// What is expected of a service during one chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Expectation {
-    /// Level × profile, complaints a bin.
-    steady: f64,
-    /// Best estimate of the rate, complaints a bin: `steady` × drift.
-    pub(crate) mean: f64,
-    /// Relative variance of level, trend and profile, as far as they are known.
-    doubt: f64,
-    /// Its upper quantile: the null rate that evidence of the lower tier is taken against.
-    pub(crate) guarded: f64,
-    /// A quantile further up, for the higher tier.
-    pub(crate) guarded_more: f64,
-    /// 1/r: variance = mean + mean² × this; what wanders within an hour is in it.
-    pub(crate) inverse_size: f64,
-    /// Whether the baseline is old enough to take evidence against.
-    pub(crate) is_usable: bool,
-    /// Whether it is still young enough to be told apart.
-    pub(crate) is_learning: bool,
-}
-
-impl Expectation {
-    /// The same, for a service whose rate is `factor` times as high from now on.
-    pub(crate) fn times(&self, factor: f64) -> Self {
-        Self {
-            steady: self.steady * factor,
-            mean: self.mean * factor,
-            guarded: self.guarded * factor,
-            guarded_more: self.guarded_more * factor,
-            ..*self
-        }
-    }
-}
 
 /// Chunk arithmetic for one bin width.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -495,23 +462,6 @@ fn bin_weight(y: f64, expectation: &Expectation, shape: ChunkShape) -> f64 {
     } else {
         let ratio = RESIDUAL_ORDINARY / residual;
         ratio * ratio
-    }
-}
-
-#[cfg(test)]
-impl Expectation {
-    /// Poisson counts of a rate that is known.
-    pub(crate) fn exactly(rate: f64) -> Self {
-        Self {
-            steady: rate,
-            mean: rate,
-            doubt: 0.0,
-            guarded: rate,
-            guarded_more: rate,
-            inverse_size: 0.0,
-            is_usable: true,
-            is_learning: false,
-        }
     }
 }
 

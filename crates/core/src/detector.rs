@@ -323,11 +323,10 @@ impl Detector {
         if let Some(novelties) = &mut self.state.novelties {
             for (service, monitor) in self.state.monitors.iter() {
                 let novelty = novelties.entry(service).or_insert_with(|| Novelty::new(self.rules.width));
-                let observed = observed(service);
                 if is_unknown(&service) {
                     novelty.skip();
                 } else {
-                    novelty.weigh(observed, monitor.assess(observed).is_raised());
+                    novelty.weigh(observed(service), monitor.is_raised());
                 }
             }
         }

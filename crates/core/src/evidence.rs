@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::Expectation;
+use crate::expectation::Expectation;
 use crate::run_length;
 use crate::time::{Bin, BinWidth};
 

@@ -48,6 +48,7 @@ mod confluence;
 mod detector;
 mod event;
 mod evidence;
+mod expectation;
 mod feed;
 mod findings;
 mod fold;

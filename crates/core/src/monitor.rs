@@ -5,11 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{Baseline, ChunkShape, Expectation};
+use crate::baseline::{Baseline, ChunkShape};
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
 use crate::event::{Decision, EventKind, OutageEvent, Peak, Severity};
 use crate::evidence::{Bank, Clearing, Evidence, Reading, RunLengths, Tier};
+use crate::expectation::Expectation;
 use crate::lexicon::Symptom;
 use crate::outage::{OutageState, Raise, Signal, Transition};
 use crate::profile::{GroupHours, GroupProfile};
@@ -74,6 +75,8 @@ pub struct Assessment {
     pub observed: u32,
     /// The null rate that evidence is taken against, complaints a bin.
     pub expected: f64,
+    /// Nineteen of twenty counts lie between these while nothing is wrong, complaints a bin.
+    pub usual: (f64, f64),
     /// In [0, 1). Up to 0.5, which is the *suspected* threshold, it is evidence. From there on it says how unusual the bin
     /// is for this service, if scores are calibrated ([`crate::Detector::calibrate_scores`]): at 0.75 the like was not
     /// seen for a week, and bins that add nothing to an outage under way stay at 0.5.
@@ -83,13 +86,9 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    pub(crate) fn is_raised(&self) -> bool {
-        self.score >= 0.5
-    }
-
     /// The same with `news`, in [0, 1), for the upper half of the score.
     pub(crate) fn calibrated(self, news: f64) -> Self {
-        Self { score: if self.is_raised() { 0.5 + 0.5 * news } else { self.score }, ..self }
+        Self { score: if self.score >= 0.5 { 0.5 + 0.5 * news } else { self.score }, ..self }
     }
 }
 
@@ -289,6 +288,11 @@ impl Monitor {
         event
     }
 
+    /// Whether the lower tier's evidence has reached its threshold.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.reading().is_raised()
+    }
+
     /// What the table says of a bin in which `observed` people complained.
     pub(crate) fn assess(&self, observed: u32) -> Assessment {
         let status = match self.state {
@@ -298,7 +302,13 @@ impl Monitor {
             OutageState::Ongoing => Status::Ongoing,
             OutageState::Recovering { .. } => Status::Recovering,
         };
-        Assessment { observed, expected: self.expectation.guarded, score: self.reading().score(), status }
+        Assessment {
+            observed,
+            expected: self.expectation.guarded,
+            usual: self.expectation.usual(),
+            score: self.reading().score(),
+            status,
+        }
     }
 
     fn reading(&self) -> Reading {

@@ -34,6 +34,8 @@ macro_rules! roles {
 roles! {
     INK       "ink"       [0x24 0x29 0x2f] [0xd5 0xda 0xe0]
     GRID      "grid"      [0xe1 0xe4 0xe8] [0x33 0x3a 0x42]
+    GAP_SPAN  "gap"       [0xee 0xee 0xe8] [0x2b 0x2c 0x2a]
+    USUAL     "usual"     [0xf6 0xdf 0xed] [0x45 0x25 0x3a]
     TRUTH     "truth"     [0xfb 0xdf 0xdc] [0x4d 0x26 0x26]
     OBSERVED  "observed"  [0x1f 0x66 0xc4] [0x6c 0xb0 0xff]
     PEAK      "peak"      [0xa9 0xcb 0xf2] [0x2f 0x5d 0x90]
@@ -112,38 +114,46 @@ fn draw_counts(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
     let x = time_range(track);
     let highest = track.buckets().iter().map(|bucket| bucket.observed_max).max().unwrap_or(0).max(1);
     let y_max = f64::from(highest) * 1.08;
-    let mut chart = panel(area, &x, (Axis::counts(y_max), y_max), false, "complaints", marks)?;
-    // Of a service that has just been met so much may be expected that counts would lie flat: it stays at the edge.
-    let points = |of: fn(&Bucket) -> f64| {
-        track.buckets().iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket).clamp(0.0, y_max)))
-    };
-    if track.bins_a_bucket() > 1 {
-        chart.draw_series(LineSeries::new(points(|bucket| f64::from(bucket.observed_max)), PEAK.light))?;
+    let mut chart = panel(area, &x, (Axis::counts(y_max), y_max), false, "complaints", (track, marks))?;
+    for run in track.runs().0 {
+        // Of a service that has just been met so much may be expected that counts would lie flat: it stays at the edge.
+        let points = |of: fn(&Bucket) -> f64| {
+            run.iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket).clamp(0.0, y_max)))
+        };
+        let band: Vec<(f64, f64)> =
+            points(|bucket| bucket.usual().1).chain(points(|bucket| bucket.usual().0).rev()).collect();
+        chart.draw_series([Polygon::new(band, USUAL.light.filled())])?;
+        if track.bins_a_bucket() > 1 {
+            chart
+                .draw_series(LineSeries::new(points(|bucket| f64::from(bucket.observed_max)), PEAK.light))?;
+        }
+        chart.draw_series(LineSeries::new(points(Bucket::observed), OBSERVED.light.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(points(Bucket::expected), EXPECTED.light.stroke_width(3)))?;
     }
-    chart.draw_series(LineSeries::new(points(Bucket::observed), OBSERVED.light.stroke_width(2)))?;
-    chart.draw_series(LineSeries::new(points(Bucket::expected), EXPECTED.light.stroke_width(3)))?;
     draw_moments(&mut chart, marks, &x, y_max)
 }
 
 fn draw_score(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
     let x = time_range(track);
     let shares = Axis::new(0.0..1.0, [0.0, 0.5, 1.0].map(|share| (share, share.to_string())).into());
-    let mut chart = panel(area, &x, (shares, 1.0), true, "score", marks)?;
+    let mut chart = panel(area, &x, (shares, 1.0), true, "score", (track, marks))?;
     let threshold = [(x.start, 0.5), (x.end, 0.5)];
     chart.draw_series(LineSeries::new(threshold, THRESHOLD.light.stroke_width(2)))?;
-    let scores = track.buckets().iter().map(|bucket| (bucket.start.as_ms() as f64, bucket.score_max));
-    chart.draw_series(LineSeries::new(scores, EVIDENCE.light.stroke_width(2)))?;
+    for run in track.runs().0 {
+        let scores = run.iter().map(|bucket| (bucket.start.as_ms() as f64, bucket.score_max));
+        chart.draw_series(LineSeries::new(scores, EVIDENCE.light.stroke_width(2)))?;
+    }
     draw_moments(&mut chart, marks, &x, 1.0)
 }
 
-/// A plot over time with nothing in it but the stretches of true outages. `y` has an axis and where it ends.
+/// A plot over time with nothing in it but the stretches of true outages and those of which nothing is known. `y` has an axis and where it ends.
 fn panel<'a, 'b>(
     area: &'a Area<'b>,
     x: &Range<f64>,
     (y, y_max): (Axis, f64),
     has_times: bool,
     name: &str,
-    marks: &Marks,
+    (track, marks): (&Track, &Marks),
 ) -> Result<Chart<'a, 'b>> {
     let mut chart = ChartBuilder::on(area)
         .margin_top(GAP)
@@ -151,7 +161,8 @@ fn panel<'a, 'b>(
         .x_label_area_size(if has_times { LABELS_HEIGHT } else { 0 })
         .y_label_area_size(LABELS_WIDTH)
         .build_cartesian_2d(Axis::over_time(x.clone()), y)?;
-    chart.draw_series(spans(marks, x, y_max))?;
+    chart.draw_series(spans(&track.runs().1, GAP_SPAN, x, y_max))?;
+    chart.draw_series(spans(&marks.truths, TRUTH, x, y_max))?;
     chart
         .configure_mesh()
         .bold_line_style(GRID.light)
@@ -163,14 +174,18 @@ fn panel<'a, 'b>(
     Ok(chart)
 }
 
-fn spans(marks: &Marks, x: &Range<f64>, y_max: f64) -> Vec<Rectangle<(f64, f64)>> {
+fn spans(
+    stretches: &[(EventTime, EventTime)],
+    role: Role,
+    x: &Range<f64>,
+    y_max: f64,
+) -> Vec<Rectangle<(f64, f64)>> {
     let inside = |time: EventTime| (time.as_ms() as f64).clamp(x.start, x.end);
-    let spans = marks
-        .truths
+    let spans = stretches
         .iter()
         .filter(|(start, end)| (start.as_ms() as f64) < x.end && end.as_ms() as f64 > x.start);
     let rectangle = |&(start, end): &(EventTime, EventTime)| {
-        Rectangle::new([(inside(start), 0.0), (inside(end), y_max)], TRUTH.light.filled())
+        Rectangle::new([(inside(start), 0.0), (inside(end), y_max)], role.light.filled())
     };
     spans.map(rectangle).collect()
 }
@@ -206,7 +221,13 @@ mod tests {
     fn what_is_outside_the_plot_is_not_drawn() {
         let at = |ms: i64| EventTime::from_ms(ms).expect("a time in range");
         let marks = Marks { truths: vec![(at(10), at(20))], moments: vec![(at(15), STARTED)] };
-        assert_eq!((spans(&marks, &(0.0..5.0), 1.0).len(), inside(&marks, &(0.0..5.0)).len()), (0, 0));
-        assert_eq!((spans(&marks, &(12.0..18.0), 1.0).len(), inside(&marks, &(12.0..18.0)).len()), (1, 1));
+        assert_eq!(
+            (spans(&marks.truths, TRUTH, &(0.0..5.0), 1.0).len(), inside(&marks, &(0.0..5.0)).len()),
+            (0, 0)
+        );
+        assert_eq!(
+            (spans(&marks.truths, TRUTH, &(12.0..18.0), 1.0).len(), inside(&marks, &(12.0..18.0)).len()),
+            (1, 1)
+        );
     }
 }

@@ -29,7 +29,9 @@ pub(crate) struct Point {
     pub(crate) observed: u32,
     /// The null rate, complaints a bin.
     pub(crate) expected: f64,
-    /// Evidence from 0 to 1; 0.5 is the *suspected* threshold.
+    /// Nineteen of twenty counts lie between these while nothing is wrong.
+    pub(crate) usual: (f64, f64),
+    /// From 0 to 1; 0.5 is the *suspected* threshold.
     pub(crate) score: f64,
 }
 
@@ -41,6 +43,7 @@ pub(crate) struct Bucket {
     n_bins: u32,
     observed_sum: u64,
     expected_sum: f64,
+    usual_sum: (f64, f64),
     /// The most complaints of one bin.
     pub(crate) observed_max: u32,
     /// The highest score.
@@ -54,6 +57,7 @@ impl Bucket {
             n_bins: 1,
             observed_sum: u64::from(point.observed),
             expected_sum: point.expected,
+            usual_sum: point.usual,
             observed_max: point.observed,
             score_max: point.score,
         }
@@ -63,6 +67,8 @@ impl Bucket {
         self.n_bins += later.n_bins;
         self.observed_sum += later.observed_sum;
         self.expected_sum += later.expected_sum;
+        self.usual_sum.0 += later.usual_sum.0;
+        self.usual_sum.1 += later.usual_sum.1;
         self.observed_max = self.observed_max.max(later.observed_max);
         self.score_max = self.score_max.max(later.score_max);
     }
@@ -75,6 +81,12 @@ impl Bucket {
     /// The null rate, complaints a bin, the mean.
     pub(crate) fn expected(&self) -> f64 {
         self.expected_sum / f64::from(self.n_bins)
+    }
+
+    /// Between what and what a bin's count usually lies, the mean.
+    pub(crate) fn usual(&self) -> (f64, f64) {
+        let n_bins = f64::from(self.n_bins);
+        (self.usual_sum.0 / n_bins, self.usual_sum.1 / n_bins)
     }
 }
 
@@ -118,6 +130,18 @@ impl Track {
     /// The buckets, in time.
     pub(crate) fn buckets(&self) -> &[Bucket] {
         &self.buckets
+    }
+
+    /// The buckets as they follow each other, and the stretches between of which nothing is known.
+    pub(crate) fn runs(&self) -> (Vec<&[Bucket]>, Vec<(EventTime, EventTime)>) {
+        let steps = self.buckets.windows(2).map(|pair| pair[1].start.ms_since(pair[0].start));
+        let step_ms = steps.min().unwrap_or(MINUTE_MS);
+        let is_next =
+            |before: &Bucket, bucket: &Bucket| 2 * bucket.start.ms_since(before.start) <= 3 * step_ms;
+        let runs: Vec<&[Bucket]> = self.buckets.chunk_by(is_next).collect();
+        let gap = |pair: &[&[Bucket]]| Some((pair[0].last()?.start.plus_ms(step_ms), pair[1].first()?.start));
+        let gaps = runs.windows(2).filter_map(gap).collect();
+        (runs, gaps)
     }
 
     /// How many bins a bucket has; the last may have fewer.
@@ -228,6 +252,7 @@ impl Histories {
             time: row.time,
             observed: row.assessment.observed,
             expected: row.assessment.expected,
+            usual: row.assessment.usual,
             score: row.assessment.score,
         };
         self.of_mut(row.service, services).take(point);
@@ -265,7 +290,13 @@ mod tests {
     use crate::told::tests::{at, event};
 
     fn point(minute: i64, observed: u32) -> Point {
-        Point { time: at(minute), observed, expected: 0.5, score: f64::from(observed) / 100.0 }
+        Point {
+            time: at(minute),
+            observed,
+            expected: 0.5,
+            usual: (0.0, 2.0),
+            score: f64::from(observed) / 100.0,
+        }
     }
 
     #[test]
@@ -277,9 +308,26 @@ mod tests {
             track.buckets().iter().find(|bucket| bucket.observed_max == 90).expect("the peak is there");
         assert_eq!((peak.start, peak.score_max), (at(7_776), 0.9));
         // (90 + 15) / 16.
-        assert_eq!((peak.observed(), peak.expected()), (6.5625, 0.5));
+        assert_eq!((peak.observed(), peak.expected(), peak.usual()), (6.5625, 0.5, (0.0, 2.0)));
         let n: u32 = track.buckets().iter().map(|bucket| bucket.n_bins).sum();
         assert_eq!(n, 10_000, "every bin is in one bucket");
+    }
+
+    #[test]
+    fn what_nothing_is_known_of_lies_between_runs() {
+        let watched = (0..100).chain(400..500);
+        let track: Track = watched.map(|n| point(n, 1)).collect();
+        let (runs, gaps) = track.runs();
+        assert_eq!(runs.iter().map(|run| run.len()).collect::<Vec<_>>(), [100, 100]);
+        assert_eq!(gaps, [(at(100), at(400))]);
+        // Joined to buckets of four, of which one has the gap in it.
+        let watched = (0..1_502).chain(4_500..6_000);
+        let track: Track = watched.map(|n| point(n, 1)).collect();
+        let (runs, gaps) = track.runs();
+        assert_eq!((runs.len(), gaps.len(), track.bins_a_bucket()), (2, 1, 4));
+        let whole: Track = (0..10).map(|n| point(n, 1)).collect();
+        assert_eq!(whole.runs().1, []);
+        assert_eq!(Track::default().runs(), (vec![], vec![]));
     }
 
     #[test]

@@ -238,13 +238,15 @@ impl<'a> Chapters<'a> {
     }
 }
 
-const LEGEND: [(Role, &str); 10] = [
+const LEGEND: [(Role, &str); 12] = [
     (chart::OBSERVED, "complaints a bin"),
     (chart::PEAK, "most in one bin"),
-    (chart::EXPECTED, "expected"),
+    (chart::EXPECTED, "expected, at most"),
+    (chart::USUAL, "where 19 of 20 bins lie"),
     (chart::EVIDENCE, "score"),
     (chart::THRESHOLD, "threshold of suspected"),
     (chart::TRUTH, "known outage"),
+    (chart::GAP_SPAN, "nothing known"),
     (chart::ONSET, "onset"),
     (chart::SUSPECTED, "suspected"),
     (chart::STARTED, "started"),
