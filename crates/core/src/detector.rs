@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use crate::assessment::Assessment;
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
 use crate::event::{Event, FeedEvent, OutageEvent};
 use crate::feed::Feed;
 use crate::judgement::Complaint;
-use crate::monitor::{Assessment, Monitor, Rules};
+use crate::monitor::{Monitor, Rules};
 use crate::monitors::Monitors;
 use crate::novelty::Novelty;
 use crate::post::OutcomeCounts;

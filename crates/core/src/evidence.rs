@@ -153,7 +153,7 @@ impl Reading {
 
     /// Evidence on a scale for people: e/(1 + e) with e the evidence over the threshold. In [0, 1), monotone, and at
     /// least 0.5 exactly where the threshold is reached.
-    pub(crate) fn score(&self) -> f64 {
+    pub(crate) fn share(&self) -> f64 {
         let relative = self.evidence / self.threshold;
         relative / (1.0 + relative)
     }

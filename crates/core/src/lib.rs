@@ -39,6 +39,7 @@
 //! assert!(pipeline.detector().poll().is_none(), "nothing happened");
 //! ```
 
+mod assessment;
 mod baseline;
 mod builtin;
 mod catalogue;
@@ -79,6 +80,7 @@ mod time;
 mod wander;
 mod window;
 
+pub use assessment::{Assessment, Status};
 pub use catalogue::{Catalogue, Service, ServiceIndex};
 pub use changelog::{Change, RestoreError};
 pub use config::{Config, ConfigError};
@@ -90,7 +92,6 @@ pub use intake::{Admitted, Intake};
 pub use judgement::{Accusation, AuthorKey, Complaint, Judge, Judgement, Symptoms};
 pub use lexicon::{Language, Lexicon, PhraseGroup, Symptom, Tier};
 pub use matching::LanguageTag;
-pub use monitor::{Assessment, Status};
 pub use pipeline::{Pipeline, Receipt, Stream};
 pub use post::{Outcome, OutcomeCounts, Post, TEXT_BYTES_MAX};
 pub use problem::{Problem, SourceText};

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::assessment::{Assessment, Status};
 use crate::baseline::{Baseline, ChunkShape};
 use crate::catalogue::ServiceIndex;
 use crate::config::Config;
@@ -65,58 +66,6 @@ impl Rules {
 
     fn bank(&self, expectation: &Expectation, tier: Tier) -> Bank {
         Bank::of(expectation, tier, self.run_lengths, self.width)
-    }
-}
-
-/// What is said of a service for one bin, in the per-minute table.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Assessment {
-    /// Distinct complainers.
-    pub observed: u32,
-    /// The null rate that evidence is taken against, complaints a bin.
-    pub expected: f64,
-    /// Nineteen of twenty counts lie between these while nothing is wrong, complaints a bin.
-    pub usual: (f64, f64),
-    /// In [0, 1). Up to 0.5, which is the *suspected* threshold, it is evidence. From there on it says how unusual the bin
-    /// is for this service, if scores are calibrated ([`crate::Detector::calibrate_scores`]): at 0.75 the like was not
-    /// seen for a week, and bins that add nothing to an outage under way stay at 0.5.
-    pub score: f64,
-    /// Where the outage stands.
-    pub status: Status,
-}
-
-impl Assessment {
-    /// The same with `news`, in [0, 1), for the upper half of the score.
-    pub(crate) fn calibrated(self, news: f64) -> Self {
-        Self { score: if self.score >= 0.5 { 0.5 + 0.5 * news } else { self.score }, ..self }
-    }
-}
-
-/// Where a service stands, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// No outage, and the baseline is still young.
-    Learning,
-    /// No outage.
-    Normal,
-    /// Past the lower tier.
-    Suspected,
-    /// Past the higher tier.
-    Ongoing,
-    /// The rate is back; not over yet.
-    Recovering,
-}
-
-impl Status {
-    /// The stable name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Learning => "learning",
-            Self::Normal => "normal",
-            Self::Suspected => "suspected",
-            Self::Ongoing => "ongoing",
-            Self::Recovering => "recovering",
-        }
     }
 }
 
@@ -302,11 +251,13 @@ impl Monitor {
             OutageState::Ongoing => Status::Ongoing,
             OutageState::Recovering { .. } => Status::Recovering,
         };
+        let evidence = self.reading().share();
         Assessment {
             observed,
             expected: self.expectation.guarded,
             usual: self.expectation.usual(),
-            score: self.reading().score(),
+            evidence,
+            score: evidence,
             status,
         }
     }

@@ -35,7 +35,7 @@ roles! {
     INK       "ink"       [0x24 0x29 0x2f] [0xd5 0xda 0xe0]
     GRID      "grid"      [0xe1 0xe4 0xe8] [0x33 0x3a 0x42]
     GAP_SPAN  "gap"       [0xee 0xee 0xe8] [0x2b 0x2c 0x2a]
-    USUAL     "usual"     [0xf6 0xdf 0xed] [0x45 0x25 0x3a]
+    USUAL     "usual"     [0xe0 0xdc 0xf4] [0x35 0x30 0x50]
     TRUTH     "truth"     [0xfb 0xdf 0xdc] [0x4d 0x26 0x26]
     OBSERVED  "observed"  [0x1f 0x66 0xc4] [0x6c 0xb0 0xff]
     PEAK      "peak"      [0xa9 0xcb 0xf2] [0x2f 0x5d 0x90]
@@ -51,7 +51,7 @@ roles! {
 /// Units of a drawing; it is shown at two thirds of it, so that lines lie on fractions of a pixel.
 const WIDTH: u32 = 1_200;
 const COUNTS_HEIGHT: u32 = 330;
-const SCORE_HEIGHT: u32 = 190;
+const EVIDENCE_HEIGHT: u32 = 190;
 const FONT_SIZE: u32 = 26;
 /// Between one plot and the next, whose labels are half a line higher and lower.
 const GAP: u32 = 18;
@@ -73,12 +73,12 @@ pub(crate) struct Marks {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 
-/// Counts and expectation above, the score below; `label` says what it shows to those who cannot see it.
+/// Counts and expectation above, the evidence below; `label` says what it shows to those who cannot see it.
 pub(crate) fn over_time(track: &Track, marks: &Marks, label: &str) -> Result<String> {
-    draw((WIDTH, COUNTS_HEIGHT + SCORE_HEIGHT), label, |root| {
-        let (counts, score) = root.split_vertically(COUNTS_HEIGHT);
+    draw((WIDTH, COUNTS_HEIGHT + EVIDENCE_HEIGHT), label, |root| {
+        let (counts, evidence) = root.split_vertically(COUNTS_HEIGHT);
         draw_counts(&counts, track, marks)?;
-        draw_score(&score, track, marks)
+        draw_evidence(&evidence, track, marks)
     })
 }
 
@@ -133,15 +133,15 @@ fn draw_counts(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
     draw_moments(&mut chart, marks, &x, y_max)
 }
 
-fn draw_score(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
+fn draw_evidence(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
     let x = time_range(track);
     let shares = Axis::new(0.0..1.0, [0.0, 0.5, 1.0].map(|share| (share, share.to_string())).into());
-    let mut chart = panel(area, &x, (shares, 1.0), true, "score", (track, marks))?;
+    let mut chart = panel(area, &x, (shares, 1.0), true, "evidence", (track, marks))?;
     let threshold = [(x.start, 0.5), (x.end, 0.5)];
     chart.draw_series(LineSeries::new(threshold, THRESHOLD.light.stroke_width(2)))?;
     for run in track.runs().0 {
-        let scores = run.iter().map(|bucket| (bucket.start.as_ms() as f64, bucket.score_max));
-        chart.draw_series(LineSeries::new(scores, EVIDENCE.light.stroke_width(2)))?;
+        let evidence = run.iter().map(|bucket| (bucket.start.as_ms() as f64, bucket.evidence_max));
+        chart.draw_series(LineSeries::new(evidence, EVIDENCE.light.stroke_width(2)))?;
     }
     draw_moments(&mut chart, marks, &x, 1.0)
 }

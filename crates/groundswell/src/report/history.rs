@@ -32,7 +32,7 @@ pub(crate) struct Point {
     /// Nineteen of twenty counts lie between these while nothing is wrong.
     pub(crate) usual: (f64, f64),
     /// From 0 to 1; 0.5 is the *suspected* threshold.
-    pub(crate) score: f64,
+    pub(crate) evidence: f64,
 }
 
 /// Some bins in a row.
@@ -46,8 +46,8 @@ pub(crate) struct Bucket {
     usual_sum: (f64, f64),
     /// The most complaints of one bin.
     pub(crate) observed_max: u32,
-    /// The highest score.
-    pub(crate) score_max: f64,
+    /// The most evidence.
+    pub(crate) evidence_max: f64,
 }
 
 impl Bucket {
@@ -59,7 +59,7 @@ impl Bucket {
             expected_sum: point.expected,
             usual_sum: point.usual,
             observed_max: point.observed,
-            score_max: point.score,
+            evidence_max: point.evidence,
         }
     }
 
@@ -70,7 +70,7 @@ impl Bucket {
         self.usual_sum.0 += later.usual_sum.0;
         self.usual_sum.1 += later.usual_sum.1;
         self.observed_max = self.observed_max.max(later.observed_max);
-        self.score_max = self.score_max.max(later.score_max);
+        self.evidence_max = self.evidence_max.max(later.evidence_max);
     }
 
     /// Complaints a bin, the mean.
@@ -253,7 +253,7 @@ impl Histories {
             observed: row.assessment.observed,
             expected: row.assessment.expected,
             usual: row.assessment.usual,
-            score: row.assessment.score,
+            evidence: row.assessment.evidence,
         };
         self.of_mut(row.service, services).take(point);
     }
@@ -295,7 +295,7 @@ mod tests {
             observed,
             expected: 0.5,
             usual: (0.0, 2.0),
-            score: f64::from(observed) / 100.0,
+            evidence: f64::from(observed) / 100.0,
         }
     }
 
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!((track.buckets().len(), track.bins_a_bucket()), (625, 16));
         let peak =
             track.buckets().iter().find(|bucket| bucket.observed_max == 90).expect("the peak is there");
-        assert_eq!((peak.start, peak.score_max), (at(7_776), 0.9));
+        assert_eq!((peak.start, peak.evidence_max), (at(7_776), 0.9));
         // (90 + 15) / 16.
         assert_eq!((peak.observed(), peak.expected(), peak.usual()), (6.5625, 0.5, (0.0, 2.0)));
         let n: u32 = track.buckets().iter().map(|bucket| bucket.n_bins).sum();

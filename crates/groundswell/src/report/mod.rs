@@ -25,7 +25,7 @@ use crate::judging::Figures;
 use crate::synthetic::{Figure, Measured};
 
 const HOW_TO_READ: &str = "<p>Complaints are distinct people in one bin: a minute, or a step of the table of counts. \
-    Expected is the rate that evidence is held against. The score is e / (1 + e), with e the evidence over the \
+    Expected is the rate that evidence is held against. Evidence is drawn as e / (1 + e), with e its share of the \
     threshold of <i>suspected</i>. Times are UTC.</p>\n";
 
 /// What was held against known outages. `rows` are the figures in words; `n_services` were watched.

@@ -243,7 +243,7 @@ const LEGEND: [(Role, &str); 12] = [
     (chart::PEAK, "most in one bin"),
     (chart::EXPECTED, "expected, at most"),
     (chart::USUAL, "where 19 of 20 bins lie"),
-    (chart::EVIDENCE, "score"),
+    (chart::EVIDENCE, "evidence"),
     (chart::THRESHOLD, "threshold of suspected"),
     (chart::TRUTH, "known outage"),
     (chart::GAP_SPAN, "nothing known"),
