@@ -12,7 +12,7 @@ pub struct Assessment {
     /// Evidence as e / (1 + e), with e its share of the *suspected* threshold: in [0, 1), and 0.5 there.
     pub evidence: f64,
     /// The same below 0.5. From there on it says how unusual the bin is for this service, if scores are calibrated
-    /// ([`crate::Detector::calibrate_scores`]): at 0.75 the like was not seen for a week, and bins that add nothing to an
+    /// ([`crate::Detector::calibrate_scores`]): at 0.75 its like comes once a week, and bins that add nothing to an
     /// outage under way stay at 0.5.
     pub score: f64,
     /// Where the outage stands.

@@ -9,9 +9,10 @@
 //!   upwards. Until the profile is learned this is what keeps a morning's rise from looking like an outage.
 //!
 //! Of each of these its variance is known, and how far the rate **wanders** about them over minutes and hours is learned
-//! for each service: the squares of how far chunks are off, less what counts and doubt explain.
+//! for each service among all ([`crate::wander`]).
 //!
-//! **Guard**: evidence is taken against an upper quantile of what the rate may be, not its mean: a true rate 25 % above
+//! **Guard**: evidence is taken against an upper quantile of what the rate may be, or against the furthest that it
+//! wanders in a year, not its mean: a true rate 25 % above
 //! the assumed one would turn one false alarm a year into one every other day (METHODS §2).
 //!
 //! Counts are gathered in chunks of a quarter of an hour and learned two hours late, so that an outage is known before
@@ -60,8 +61,9 @@ const EXCURSIONS: [f64; 2] = [4.0, 5.0];
 /// The most that counts for these: a rate that comes by itself to more than three times its mean is one of bursts, and a
 /// guard to match would hide every outage of it.
 const WANDER_MOST: f64 = 0.09;
-/// What the bank does not mind: at this multiple of the null rate the likelihoods of its weakest member meet.
-const EXCURSION_UNNOTICED: f64 = 1.233;
+/// What the bank does not mind: below this multiple of the null rate its weakest member, at 1.5 times, gains nothing:
+/// 1.5 ln 1.5 / 0.5 for counts that are as overdispersed as can be, and more for others.
+const EXCURSION_UNNOTICED: f64 = 1.216;
 /// Quantiles of the standard normal distribution for the guards of the two tiers: 0.9 (METHODS §3) and 0.995.
 const QUANTILES: [f64; 2] = [1.281_551_565_5, 2.575_829_304];
 /// The same while learning, 0.99 and 0.999. Of thirty services that begin at once three would exceed their
@@ -136,6 +138,11 @@ impl ChunkShape {
     /// How many bins of the service's chunk lie before `bin`.
     pub(crate) fn bins_into_chunk(self, bin: Bin, service: ServiceIndex) -> i64 {
         bin.plus(i64::from(service.0)).modulo(self.bins)
+    }
+
+    /// From how many bins a new normal is learned.
+    pub(crate) fn rebase_bins(self) -> i64 {
+        self.bins * KEPT_CHUNKS as i64
     }
 
     pub(crate) fn rate_min(self) -> f64 {
@@ -315,7 +322,8 @@ impl Baseline {
         }
         self.bins_learned = self.bins_learned * kept + exposure;
         let residual = self.residual(chunk, observed);
-        self.wander.add(residual, shape.kept_share(WANDER_HALF_LIFE_DAYS));
+        let own = if chunk.is_outage { residual.bounded() } else { residual };
+        self.wander.add(own, shape.kept_share(WANDER_HALF_LIFE_DAYS));
         if !chunk.is_outage {
             group.wander.add_to_all(residual);
         }
@@ -339,7 +347,7 @@ impl Baseline {
     }
 
     /// What is learned of a chunk's count: of an outage no more than the guarded rate, or somewhat more if there was one
-    /// in that hour a week ago or the hours are hardly known.
+    /// in that hour a day or a week ago or the hours are hardly known.
     fn bounded(&mut self, chunk: &Chunk, shape: ChunkShape) -> f64 {
         let observed = f64::from(chunk.observed);
         let most = f64::from(chunk.guarded * chunk.exposure);
@@ -380,7 +388,7 @@ impl Baseline {
         if sums.1 <= 0.0 {
             return 1.0;
         }
-        (self.complaints, self.exposure, self.bins_learned) = sums;
+        (self.complaints, self.exposure, self.bins_learned) = (sums.0, sums.1, sums.2.max(BINS_MIN));
         self.trend = (0.0, 0.0);
         self.kept.clear();
         self.n_learned = 0;
@@ -604,11 +612,11 @@ mod tests {
 
     #[test]
     fn the_guard_allows_for_the_excursions_of_a_rate_that_wanders() {
-        // A normal variate exceeds 4 standard deviations once in 32,000, and the weakest member of the bank, at 1.5
-        // times the null rate, gains nothing up to 0.5 / ln 1.5 = 1.233 times.
-        let of_a_fifth = furthest(0.04, 4.0);
-        assert!((of_a_fifth - libm::exp(0.8) * libm::log(1.5) / 0.5).abs() < 1e-3, "{of_a_fifth}");
+        // Of counts as overdispersed as can be the likelihoods of rates 1 and 1.5 meet at 1.5 ln 1.5 / 0.5.
+        let of_a_fifth = furthest(0.04, 4.0) / libm::exp(0.8);
+        assert!((1.0 / of_a_fifth - 1.5 * libm::log(1.5) / 0.5).abs() < 1e-3, "{of_a_fifth}");
         assert!(furthest(0.0, 4.0) < 1.0, "what does not wander needs no room for it");
+        assert_eq!(furthest(0.5, 4.0), furthest(WANDER_MOST, 4.0), "bursts are no wandering");
     }
 
     #[test]

@@ -125,14 +125,14 @@ impl Detector {
         &self.state
     }
 
-    /// Keeps a row for each known service and closed bin from now on, for [`Detector::poll_row`], with a calibrated
-    /// score.
+    /// Keeps a row for each closed bin and each service of which something is known for it, from now on, for
+    /// [`Detector::poll_row`].
     pub fn keep_rows(&mut self) {
         self.rows.get_or_insert_default();
-        self.calibrate_scores();
     }
 
-    /// Lets the score of a bin that is raised say how unusual it is for its service, from now on ([`Assessment`]).
+    /// Lets the score of a bin that is raised say how unusual it is for its service ([`Assessment`]), by what comes from
+    /// now on. A snapshot keeps what was learned for it.
     pub fn calibrate_scores(&mut self) {
         self.state.novelties.get_or_insert_default();
     }
@@ -333,7 +333,8 @@ impl Detector {
         }
         let time = self.rules.width.start_of(bin);
         let Some(mut rows) = self.rows.take() else { return };
-        rows.extend(self.state.monitors.iter().map(|(service, monitor)| Row {
+        let known = self.state.monitors.iter().filter(|(service, _)| !is_unknown(service));
+        rows.extend(known.map(|(service, monitor)| Row {
             time,
             service,
             assessment: self.assess(service, monitor, observed(service)),

@@ -16,9 +16,9 @@ pub(crate) struct Expectation {
     pub(crate) mean: f64,
     /// Relative variance of level, trend and profile, as far as they are known.
     pub(crate) doubt: f64,
-    /// Its upper quantile: the null rate that evidence of the lower tier is taken against.
+    /// The most that it may be, the larger of a quantile and an excursion: the null rate of the lower tier.
     pub(crate) guarded: f64,
-    /// A quantile further up, for the higher tier.
+    /// The same further up, for the higher tier.
     pub(crate) guarded_more: f64,
     /// 1/r: variance = mean + mean² × this; what wanders within an hour is in it.
     pub(crate) inverse_size: f64,
@@ -40,12 +40,12 @@ impl Expectation {
         }
     }
 
-    /// Between these lie nineteen of twenty counts of a bin while nothing is wrong: quantiles of the Gamma with the mean
-    /// and the variance of a count, doubt included.
+    /// Between these lie at least nineteen of twenty counts of a bin while nothing is wrong: quantiles of the Gamma with
+    /// the mean and the variance of a count, doubt included, and the whole numbers beyond them.
     pub(crate) fn usual(&self) -> (f64, f64) {
         let relative_variance = 1.0 / self.mean + self.inverse_size + self.doubt;
         let quantile = |normal| (self.mean * gamma_quantile(1.0 / relative_variance, normal)).max(0.0);
-        (quantile(-NORMAL_QUANTILE_975), quantile(NORMAL_QUANTILE_975))
+        (libm::floor(quantile(-NORMAL_QUANTILE_975)), libm::ceil(quantile(NORMAL_QUANTILE_975)))
     }
 }
 
@@ -77,7 +77,16 @@ mod tests {
         assert!((low - 81.0).abs() < 1.5 && (high - 120.0).abs() < 1.5, "{low} to {high}");
         let (low, high) = Expectation { inverse_size: 0.1, ..Expectation::exactly(100.0) }.usual();
         assert!((low - 45.0).abs() < 2.0 && (high - 174.0).abs() < 2.0, "{low} to {high}");
-        let (low, high) = Expectation::exactly(0.01).usual();
-        assert!((0.0..0.01).contains(&low) && high > 0.01, "{low} to {high}");
+        for mean in [0.01, 0.1, 0.16, 0.5, 1.0, 2.0, 3.0, 7.0] {
+            let (low, high) = Expectation::exactly(mean).usual();
+            let mut share = 0.0;
+            let mut of_count = libm::exp(-mean);
+            for count in 0..=30 {
+                let count = f64::from(count);
+                share += if (low..=high).contains(&count) { of_count } else { 0.0 };
+                of_count *= mean / (count + 1.0);
+            }
+            assert!(share > 0.95, "at {mean} a Poisson count is within {low} to {high} with {share}");
+        }
     }
 }

@@ -36,7 +36,8 @@ impl LastOutage {
     }
 
     fn note(&mut self, day: u32) -> bool {
-        if !self.was_on(day, 0) {
+        // Days are counted from when the service was met, so an hour may lie on two.
+        if !self.was_on(day, 0) && !self.was_on(day, 1) {
             let is_weekly = (6..=8).any(|n_days| self.was_on(day, n_days));
             let on = u8::try_from(1 + day % Self::CIRCLE).expect("it is at most 127");
             *self = Self(on | if is_weekly { Self::WEEKLY } else { 0 });

@@ -228,7 +228,7 @@ impl Monitor {
         let is_new_normal = signal.outlasted && ended.is_some();
         let deciding = |kind| if kind == EventKind::Suspected { &reading } else { &confirmed };
         let event = kind.map(|kind| OutageEvent {
-            is_new_normal,
+            is_new_normal: transition == Some(Transition::Ended(None)),
             ..self.event(service, bin, kind, ended, observed, deciding(kind), rules)
         });
         if ended.is_some() {
@@ -284,7 +284,9 @@ impl Monitor {
         let mut signal = Signal { bin, raise, returned: None, outlasted: false };
         if let Some(outage) = &mut self.outage {
             let onset = self.trouble.map_or(outage.onset, |trouble| trouble.onset);
-            signal.outlasted = bin.since(onset) > rules.outage_bins_max;
+            // Only an outage of some hours says what would be normal: a fresh one may be a worse one.
+            signal.outlasted = bin.since(onset) > rules.outage_bins_max
+                && bin.since(outage.onset) >= rules.chunk.rebase_bins();
             if matches!(self.state, OutageState::Suspected | OutageState::Ongoing) {
                 signal.returned = outage.clearing.weigh(bin, observed, &self.expectation, rules.width);
             }

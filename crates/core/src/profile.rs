@@ -1,7 +1,7 @@
 //! How the hours of the week differ, for a group of services and for each of them.
 //!
-//! Each hour is a Gamma–Poisson mean: a service's shrunk towards the group's, that towards the group's hour of the day,
-//! that towards 1. A quiet service thus borrows the shape of the others and a busy one has its own after a week or two;
+//! Each hour is a Gamma–Poisson mean: a service's shrunk towards what its own hour of the day lets expect, that towards
+//! the group's hour, that towards the group's hour of the day, that towards 1. A quiet service thus borrows the shape of the others and a busy one has its own after a week or two;
 //! how little is known of an hour is known, too.
 //!
 //! How much to shrink is learned (empirical Bayes): the product of how far an hour was off on its past visits and how

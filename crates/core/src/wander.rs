@@ -14,8 +14,9 @@ const SCALE: f64 = 0.01;
 const PRIOR_WEIGHT: f64 = 10.0 / (SCALE * SCALE);
 /// Beyond this weight what is old counts half: a hundred thousand well-measured chunks, three weeks of fifty services.
 const WEIGHT_MAX: f64 = 1e5 / (SCALE * SCALE);
-/// The most that one chunk tells of the others: a service of bursts is no pattern for them.
-const TOLD_MAX: f64 = 0.05;
+/// The most that is left of a chunk in a burst: an outage must not widen its own guard, and a service of bursts is no
+/// pattern for the others.
+const BURST_COUNTS_FOR: f64 = 0.05;
 
 /// How far a chunk was off.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,13 @@ pub(crate) struct Residual {
     pub(crate) off: f64,
     /// The relative variance of that by the chance of counts and by what is not known of the expected rate.
     pub(crate) explained: f64,
+}
+
+impl Residual {
+    /// The same, no further off than a burst counts for.
+    pub(crate) fn bounded(self) -> Self {
+        Self { off: self.off.abs().min(libm::sqrt(self.explained + BURST_COUNTS_FOR)), ..self }
+    }
 }
 
 /// A weighted mean of what is left of squares.
@@ -44,8 +52,7 @@ impl Wander {
 
     /// Adds a chunk of one of many services.
     pub(crate) fn add_to_all(&mut self, residual: Residual) {
-        let off = residual.off.abs().min(libm::sqrt(residual.explained + TOLD_MAX));
-        self.add(Residual { off, ..residual }, if self.weight > WEIGHT_MAX { 0.5 } else { 1.0 });
+        self.add(residual.bounded(), if self.weight > WEIGHT_MAX { 0.5 } else { 1.0 });
     }
 
     /// The variance, at least 0, where `all` are the services among which this one is.
@@ -114,6 +121,6 @@ mod tests {
         chunks(100_000, 0.0).for_each(|chunk| others.add_to_all(chunk));
         (0..300_000).for_each(|_| others.add_to_all(Residual { off: 0.0, explained: 0.0 }));
         let variance = Wander::default().variance(&others);
-        assert!(variance < 0.01, "{variance}");
+        assert!(variance < 0.001, "{variance}");
     }
 }

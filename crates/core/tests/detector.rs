@@ -192,8 +192,8 @@ fn a_step_in_level_is_told_once_and_becomes_the_new_normal() {
 }
 
 #[test]
-fn a_trouble_that_became_the_new_normal_does_not_retract_what_comes_after_it() {
-    // Half an hour of three times as much, every four hours for three days: one trouble, which is normal after a day.
+fn an_outage_is_not_over_because_others_came_before_it() {
+    // Half an hour of three times as much, every four hours for three days: one trouble, but none of it is normal.
     let mut dice = Dice(6);
     let mut detector = Detector::new(Config::default());
     let start = 7 * MINUTES_PER_DAY;
@@ -202,11 +202,22 @@ fn a_trouble_that_became_the_new_normal_does_not_retract_what_comes_after_it() {
     });
     assert_well_formed(&events);
     let at_once = events.windows(2).filter(|pair| {
-        pair[1].kind == EventKind::Retracted && minute_of(pair[1].time) - minute_of(pair[0].time) <= 1
+        matches!(pair[1].kind, EventKind::Retracted | EventKind::Ended)
+            && minute_of(pair[1].time) - minute_of(pair[0].time) <= 1
     });
-    let n_at_once = at_once.count();
-    assert!(n_at_once <= 1, "{n_at_once} of {:?}", kinds(&events));
-    assert!(events.len() > 20, "there is something to raise: {:?}", kinds(&events));
+    assert_eq!(at_once.count(), 0, "{:?}", kinds(&events));
+    assert!(events.len() > 40, "each is raised: {:?}", kinds(&events));
+}
+
+#[test]
+fn of_a_bin_of_which_nothing_is_known_there_is_no_row() {
+    let mut detector = Detector::new(Config::default());
+    detector.keep_rows();
+    let services = services(2);
+    detector.handle_counts(first_bin(), &[(services[0], 3), (services[1], 0)], &[]);
+    detector.handle_counts(first_bin().plus(1), &[(services[0], 3)], &services[1..]);
+    let rows: Vec<_> = std::iter::from_fn(|| detector.poll_row()).map(|row| row.service).collect();
+    assert_eq!(rows, [services[0], services[1], services[0]]);
 }
 
 #[test]

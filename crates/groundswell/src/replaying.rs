@@ -88,6 +88,7 @@ impl Replay {
     pub(crate) fn new(mut pipeline: Pipeline, range: TimeRange, keeps_rows: bool) -> Self {
         if keeps_rows {
             pipeline.detector().keep_rows();
+            pipeline.detector().calibrate_scores();
         }
         let n_before = pipeline.outcomes().total() + pipeline.n_undecided();
         Self {

@@ -24,8 +24,8 @@ In:  timestamp,service,count  or  timestamp,count  (or `value` for `count`); oth
      3339, `YYYY-MM-DD HH:MM:SS` (UTC) or seconds since 1970, in order and on a fixed step from 10 s to 1 h; rows of
      one time in any order. Counts are whole numbers; 12.0 is 12.
 Out: timestamp,service,count,expected,score,state  a row for each row, in order. `score` is in [0, 1) and reaches 0.5
-     where the *suspected* threshold is crossed. From there it says how unusual the row is for its service, by how long
-     the like was not seen: d days make 0.5 + 0.5 d / (d + 7). A row that adds nothing to a burst stays at 0.5.
+     where the *suspected* threshold is crossed. From there it says how unusual the row is for its service: what comes
+     once in d days, by its own past, has 0.5 + 0.5 d / (d + 7). A row that adds nothing to a burst stays at 0.5.
      `state` is normal, suspected, ongoing, recovering or learning.
 What is said of a row depends on the rows up to its time alone.";
 
