@@ -8,11 +8,11 @@ macro_rules! files {
 
 /// A file a category, by name.
 pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
-    "ai" "airlines" "cloud" "delivery-travel" "developer" "finance" "gaming" "messaging" "music-video" "platform"
-    "shopping" "social" "telecom" "work"
+    "ai" "airlines" "cloud" "delivery-travel" "developer" "education" "energy" "finance" "gaming" "media" "messaging"
+    "music-video" "platform" "public" "shopping" "social" "telecom" "work"
 );
 
 /// A file a language, by tag.
 pub(crate) const LEXICON_FILES: &[(&str, &str)] = files!("lexicon":
-    "de" "en" "es" "fr" "id" "it" "ja" "ko" "nl" "pt" "ru" "tr"
+    "ar" "de" "en" "es" "fr" "hi" "id" "it" "ja" "ko" "nl" "pl" "pt" "ru" "tr"
 );

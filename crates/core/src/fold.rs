@@ -232,9 +232,9 @@ fn is_unspaced(c: char) -> bool {
     )
 }
 
-/// The Indic blocks, whose vowel signs and viramas are marks but part of the spelling.
+/// The Indic blocks, whose vowel signs and viramas are marks but part of the spelling; the full stops among them are not.
 fn is_indic(c: char) -> bool {
-    matches!(c, '\u{900}'..='\u{dff}')
+    matches!(c, '\u{900}'..='\u{963}' | '\u{966}'..='\u{dff}')
 }
 
 fn is_symbol(c: char) -> bool {
@@ -348,5 +348,6 @@ mod tests {
     #[test]
     fn indic_marks_are_part_of_the_word() {
         check("काम नहीं", "काम नहीं");
+        check("बंद है।", "बंद है");
     }
 }
