@@ -61,6 +61,8 @@ enum Command {
     Explain(commands::explain::Args),
     /// Check configuration, catalogue and lexicon.
     Check(commands::check::Args),
+    /// Test catalogue, lexicon and detector: texts and counts with what is expected of them.
+    Test(commands::test::Args),
     /// Make a seeded stream of posts with known outages.
     Simulate(commands::simulate::Args),
 }
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Score(args) => commands::score::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Explain(args) => commands::explain::run(args),
+        Command::Test(args) => commands::test::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Simulate(args) => commands::simulate::run(args),
     };

@@ -12,6 +12,7 @@ pub(crate) mod score;
 pub(crate) mod simulate;
 #[cfg(feature = "kafka")]
 pub(crate) mod tail;
+pub(crate) mod test;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
 
