@@ -1,5 +1,7 @@
 //! What tables say of a service.
 
+use crate::expectation::Expectation;
+
 /// What is said of a service for one bin, in the per-minute table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assessment {
@@ -7,8 +9,6 @@ pub struct Assessment {
     pub observed: u32,
     /// The null rate that evidence is taken against, complaints a bin.
     pub expected: f64,
-    /// Nineteen of twenty counts lie between these while nothing is wrong, complaints a bin.
-    pub usual: (f64, f64),
     /// Evidence as e / (1 + e), with e its share of the *suspected* threshold: in [0, 1), and 0.5 there.
     pub evidence: f64,
     /// The same below 0.5. From there on it says how unusual the bin is for this service, if scores are calibrated
@@ -17,9 +17,15 @@ pub struct Assessment {
     pub score: f64,
     /// Where the outage stands.
     pub status: Status,
+    pub(crate) expectation: Expectation,
 }
 
 impl Assessment {
+    /// Between these lie at least nineteen of twenty counts while nothing is wrong, complaints a bin.
+    pub fn usual(&self) -> (f64, f64) {
+        self.expectation.usual()
+    }
+
     /// The same with `news`, in [0, 1), for the upper half of the score.
     pub(crate) fn calibrated(self, news: f64) -> Self {
         Self { score: if self.evidence >= 0.5 { 0.5 + 0.5 * news } else { self.evidence }, ..self }

@@ -255,10 +255,10 @@ impl Monitor {
         Assessment {
             observed,
             expected: self.expectation.guarded,
-            usual: self.expectation.usual(),
             evidence,
             score: evidence,
             status,
+            expectation: self.expectation,
         }
     }
 

@@ -252,7 +252,7 @@ impl Histories {
             time: row.time,
             observed: row.assessment.observed,
             expected: row.assessment.expected,
-            usual: row.assessment.usual,
+            usual: row.assessment.usual(),
             evidence: row.assessment.evidence,
         };
         self.of_mut(row.service, services).take(point);
