@@ -12,8 +12,8 @@
 //! for each service among all ([`crate::wander`]).
 //!
 //! **Guard**: evidence is taken against an upper quantile of what the rate may be, or against the furthest that it
-//! wanders in a year, not its mean: a true rate 25 % above
-//! the assumed one would turn one false alarm a year into one every other day (METHODS §2).
+//! wanders in a year, not its mean: a true rate 25 % above the assumed one would turn one false alarm a year into one
+//! every other day (METHODS §2).
 //!
 //! Counts are gathered in chunks of a quarter of an hour and learned two hours late, so that an outage is known before
 //! it could raise the baseline. Its chunks are learned as if the rate had been the guarded one: left out altogether, an

@@ -8,9 +8,9 @@
 //! **Level**: the logarithm of the counts of the last quarter of an hour, and of the last four hours. **Return period**:
 //! for each record of the past, the time since it, stretched e-fold for each quarter of the usual change from day to day
 //! by which the present level exceeds it; the least of these, in days. What is younger than half a day is not past but
-//! this burst. Where the level exceeds every record by far, a history of n days vouches for n (1 + ln e) days with e the
-//! excess over n. Days are days that were watched. **News** is a return period of over a day that is
-//! e times as long as the last one told within half a day.
+//! this burst. Where the level exceeds every record by far, so that it would come to d days, a history of n days vouches
+//! for n (1 + ln d/n). Days are days that were watched. **News** is a return period of over a day that is e times as long
+//! as the last one told within half a day.
 //!
 //! Nothing is expected of a rate here, so neither seasons nor growth have to be learned: they show in the records. The
 //! constants were settled on real series of tweets (the Numenta Anomaly Benchmark's, see ARCHITECTURE.md).

@@ -42,7 +42,7 @@ impl SourceText {
     }
 
     /// The line, from 1, that holds byte `offset`.
-    pub(crate) fn line_of(&self, offset: usize) -> usize {
+    pub fn line_of(&self, offset: usize) -> usize {
         1 + self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
     }
 

@@ -1,8 +1,8 @@
 //! How the hours of the week differ, for a group of services and for each of them.
 //!
 //! Each hour is a Gamma–Poisson mean: a service's shrunk towards what its own hour of the day lets expect, that towards
-//! the group's hour, that towards the group's hour of the day, that towards 1. A quiet service thus borrows the shape of the others and a busy one has its own after a week or two;
-//! how little is known of an hour is known, too.
+//! the group's hour, that towards the group's hour of the day, that towards 1. A quiet service thus borrows the shape of
+//! the others and a busy one has its own after a week or two; how little is known of an hour is known, too.
 //!
 //! How much to shrink is learned (empirical Bayes): the product of how far an hour was off on its past visits and how
 //! far it is off on this one has the variance between hours for its mean, since what is noise in the two is independent
@@ -241,18 +241,19 @@ impl Profile {
         })
     }
 
-    /// What its hour of the day lets expect of an hour.
-    fn of_day(&self, group: &SameHour) -> Ratio {
+    /// What its hour of the day, with these sums, lets expect of an hour.
+    fn of_day(&self, group: &SameHour, sums: (f64, f64)) -> Ratio {
         let against = Ratio { mean: 1.0, ..group.ratio() };
         let variance = self.between_days.variance(OWN_HOUR_OF_DAY_VARIANCE);
-        let ratio = Ratio::shrunk(against, variance, self.sums_of_day(group));
+        let ratio = Ratio::shrunk(against, variance, sums);
         Ratio { mean: group.ratio().mean * ratio.mean, ..ratio }
     }
 
     /// Its ratio in an hour in which the group has these.
     pub(crate) fn hour(&self, group: &SameHour) -> Ratio {
         let variance = self.between.variance(OWN_HOUR_OF_WEEK_VARIANCE);
-        Ratio::shrunk(self.of_day(group), variance, self.sums.hour(group.hour))
+        let of_day = self.of_day(group, self.sums_of_day(group));
+        Ratio::shrunk(of_day, variance, self.sums.hour(group.hour))
     }
 
     /// Its ratio in the chunk that `group` was taken for.
@@ -264,10 +265,10 @@ impl Profile {
     /// Learns from a chunk, and lets the group learn from it.
     pub(crate) fn learn(&mut self, visit: &Visit, group: &mut GroupProfile) {
         let of_group = group.same_hour(visit.hour);
-        let (observed, expected) = self.sums_of_day(&of_group);
+        let sums = self.sums_of_day(&of_group);
         let mean = of_group.ratio().mean;
-        self.between_days.add((observed, expected / mean), visit, mean);
-        self.between.add(self.sums.hour(visit.hour), visit, self.of_day(&of_group).mean);
+        self.between_days.add((sums.0, sums.1 / mean), visit, mean);
+        self.between.add(self.sums.hour(visit.hour), visit, self.of_day(&of_group, sums).mean);
         self.sums.add(visit);
         group.learn(visit);
     }

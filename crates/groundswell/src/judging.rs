@@ -181,8 +181,14 @@ impl Figures {
     }
 }
 
-fn ratio(part: usize, whole: usize) -> Option<f64> {
+/// A part of a whole; `None` of nothing.
+pub(crate) fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The same for people.
+pub(crate) fn share(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
 }
 
 /// The median; `None` of nothing.

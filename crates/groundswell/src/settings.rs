@@ -204,7 +204,8 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<SourceText>, Failure> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn read(path: &Path) -> Result<SourceText, Failure> {
+/// Reads a file of the user's.
+pub(crate) fn read(path: &Path) -> Result<SourceText, Failure> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     Ok(SourceText::new(path.display().to_string(), text.map_err(usage)?))
 }
@@ -228,7 +229,7 @@ fn read_config(path: Option<&Path>) -> Result<(Config, FileSection), Problem> {
         folder,
         run: raw.run.clone().unwrap_or_default(),
         kafka: raw.kafka.clone().unwrap_or_default(),
-        lines: lines_of_keys(&source.text),
+        lines: lines_of_keys(&source),
     };
     let wrong = |Wrong { key, reason }: Wrong| match variable(key) {
         Some(_) => in_environment(key, &reason),
@@ -240,20 +241,19 @@ fn read_config(path: Option<&Path>) -> Result<(Config, FileSection), Problem> {
 }
 
 /// The line of each key of a TOML file, by its whole dotted name.
-fn lines_of_keys(text: &str) -> BTreeMap<String, usize> {
-    fn collect(prefix: &str, table: &DeTable<'_>, text: &str, lines: &mut BTreeMap<String, usize>) {
+fn lines_of_keys(source: &SourceText) -> BTreeMap<String, usize> {
+    fn collect(prefix: &str, table: &DeTable<'_>, source: &SourceText, lines: &mut BTreeMap<String, usize>) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
-            let line = 1 + text.bytes().take(key.span().start).filter(|&byte| byte == b'\n').count();
             if let Some(table) = value.get_ref().as_table() {
-                collect(&format!("{name}."), table, text, lines);
+                collect(&format!("{name}."), table, source, lines);
             }
-            lines.insert(name, line);
+            lines.insert(name, source.line_of(key.span().start));
         }
     }
     let mut lines = BTreeMap::new();
-    if let Ok(table) = DeTable::parse(text) {
-        collect("", table.get_ref(), text, &mut lines);
+    if let Ok(table) = DeTable::parse(&source.text) {
+        collect("", table.get_ref(), source, &mut lines);
     }
     lines
 }

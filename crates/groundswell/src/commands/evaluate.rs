@@ -13,7 +13,7 @@ use groundswell_io::times;
 use crate::commands::score::parse_seconds;
 use crate::failure::{Failure, Outcome, usage};
 use crate::interrupt;
-use crate::judging::{Detection, Figures, Matching, Tier, Truth, detections, match_onsets};
+use crate::judging::{Detection, Figures, Matching, Tier, Truth, detections, match_onsets, share};
 use crate::output_file;
 use crate::progress;
 use crate::replaying;
@@ -286,7 +286,6 @@ fn to_json(
 
 /// Each figure by its name, in words.
 fn in_words(figures: &Figures) -> [(&'static str, String); 17] {
-    let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let minutes =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} min"));
     let interval = figures

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -13,7 +14,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::failure::{Failure, Outcome, usage};
-use crate::settings::{Settings, SettingsArgs};
+use crate::judging::{ratio, share};
+use crate::settings::{Settings, SettingsArgs, read};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -132,24 +134,19 @@ struct Tester<'a, W: Write> {
 
 impl<W: Write> Tester<'_, W> {
     fn test_file(&mut self, path: &Path) -> Outcome {
-        let content = fs::read_to_string(path).with_context(|| path.display().to_string()).map_err(usage)?;
-        let place = |offset: usize| {
-            let line = 1 + content[..offset].bytes().filter(|&byte| byte == b'\n').count();
-            format!("{}:{line}", path.display())
-        };
-        let cases: CaseFile = toml::from_str(&content).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            usage(anyhow!("{}: {}", place(offset), error.message()))
-        })?;
+        let source = read(path)?;
+        let cases: CaseFile = toml::from_str(&source.text)
+            .map_err(|error| usage(anyhow!("{}", source.toml_problem(&error))))?;
+        let place = |span: Range<usize>| format!("{}:{}", source.name, source.line_of(span.start));
         if cases.text.is_empty() && cases.counts.is_empty() {
-            return Err(usage(anyhow!("{}: it has no case; write [[text]] or [[counts]]", path.display())));
+            return Err(usage(anyhow!("{}: it has no case; write [[text]] or [[counts]]", source.name)));
         }
         for case in &cases.text {
-            let place = place(case.span().start);
+            let place = place(case.span());
             self.test_text(&place, case.get_ref())?;
         }
         for case in &cases.counts {
-            let place = place(case.span().start);
+            let place = place(case.span());
             self.test_counts(&place, case.get_ref())?;
         }
         Ok(())
@@ -340,14 +337,9 @@ impl Tallies {
             writeln!(out, "{:<14}{:>6}{:>11}{:>8}{:>7}", "language", "texts", "precision", "recall", "F1")?;
         }
         for (name, language) in &self.languages {
-            let share = |of: usize| {
-                if of == 0 { "-".to_owned() } else { format!("{:.3}", language.n_both as f64 / of as f64) }
-            };
-            let f1 = match language.n_true + language.n_found {
-                0 => "-".to_owned(),
-                n => format!("{:.3}", 2.0 * language.n_both as f64 / n as f64),
-            };
-            let (precision, recall) = (share(language.n_found), share(language.n_true));
+            let precision = share(ratio(language.n_both, language.n_found));
+            let recall = share(ratio(language.n_both, language.n_true));
+            let f1 = share(ratio(2 * language.n_both, language.n_true + language.n_found));
             writeln!(out, "{name:<14}{:>6}{precision:>11}{recall:>8}{f1:>7}", language.n)?;
         }
         if !self.traps.is_empty() {

@@ -70,15 +70,26 @@ pub(crate) struct Marks {
     pub(crate) moments: Vec<(EventTime, Role)>,
 }
 
+/// What is drawn over time.
+struct Shown<'a> {
+    track: &'a Track,
+    runs: Vec<&'a [Bucket]>,
+    /// Stretches of which nothing is known.
+    gaps: Vec<(EventTime, EventTime)>,
+    marks: &'a Marks,
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 
 /// Counts and expectation above, the evidence below; `label` says what it shows to those who cannot see it.
 pub(crate) fn over_time(track: &Track, marks: &Marks, label: &str) -> Result<String> {
+    let (runs, gaps) = track.runs();
+    let shown = Shown { track, runs, gaps, marks };
     draw((WIDTH, COUNTS_HEIGHT + EVIDENCE_HEIGHT), label, |root| {
         let (counts, evidence) = root.split_vertically(COUNTS_HEIGHT);
-        draw_counts(&counts, track, marks)?;
-        draw_evidence(&evidence, track, marks)
+        draw_counts(&counts, &shown)?;
+        draw_evidence(&evidence, &shown)
     })
 }
 
@@ -110,12 +121,12 @@ fn time_range(track: &Track) -> Range<f64> {
     first as f64..last.max(first + MINUTE_MS) as f64
 }
 
-fn draw_counts(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
-    let x = time_range(track);
-    let highest = track.buckets().iter().map(|bucket| bucket.observed_max).max().unwrap_or(0).max(1);
+fn draw_counts(area: &Area<'_>, shown: &Shown<'_>) -> Result<()> {
+    let x = time_range(shown.track);
+    let highest = shown.track.buckets().iter().map(|bucket| bucket.observed_max).max().unwrap_or(0).max(1);
     let y_max = f64::from(highest) * 1.08;
-    let mut chart = panel(area, &x, (Axis::counts(y_max), y_max), false, "complaints", (track, marks))?;
-    for run in track.runs().0 {
+    let mut chart = panel(area, &x, (Axis::counts(y_max), y_max), false, "complaints", shown)?;
+    for run in &shown.runs {
         // Of a service that has just been met so much may be expected that counts would lie flat: it stays at the edge.
         let points = |of: fn(&Bucket) -> f64| {
             run.iter().map(move |bucket| (bucket.start.as_ms() as f64, of(bucket).clamp(0.0, y_max)))
@@ -123,37 +134,38 @@ fn draw_counts(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
         let band: Vec<(f64, f64)> =
             points(|bucket| bucket.usual().1).chain(points(|bucket| bucket.usual().0).rev()).collect();
         chart.draw_series([Polygon::new(band, USUAL.light.filled())])?;
-        if track.bins_a_bucket() > 1 {
+        if shown.track.bins_a_bucket() > 1 {
             chart
                 .draw_series(LineSeries::new(points(|bucket| f64::from(bucket.observed_max)), PEAK.light))?;
         }
         chart.draw_series(LineSeries::new(points(Bucket::observed), OBSERVED.light.stroke_width(2)))?;
         chart.draw_series(LineSeries::new(points(Bucket::expected), EXPECTED.light.stroke_width(3)))?;
     }
-    draw_moments(&mut chart, marks, &x, y_max)
+    draw_moments(&mut chart, shown.marks, &x, y_max)
 }
 
-fn draw_evidence(area: &Area<'_>, track: &Track, marks: &Marks) -> Result<()> {
-    let x = time_range(track);
+fn draw_evidence(area: &Area<'_>, shown: &Shown<'_>) -> Result<()> {
+    let x = time_range(shown.track);
     let shares = Axis::new(0.0..1.0, [0.0, 0.5, 1.0].map(|share| (share, share.to_string())).into());
-    let mut chart = panel(area, &x, (shares, 1.0), true, "evidence", (track, marks))?;
+    let mut chart = panel(area, &x, (shares, 1.0), true, "evidence", shown)?;
     let threshold = [(x.start, 0.5), (x.end, 0.5)];
     chart.draw_series(LineSeries::new(threshold, THRESHOLD.light.stroke_width(2)))?;
-    for run in track.runs().0 {
+    for run in &shown.runs {
         let evidence = run.iter().map(|bucket| (bucket.start.as_ms() as f64, bucket.evidence_max));
         chart.draw_series(LineSeries::new(evidence, EVIDENCE.light.stroke_width(2)))?;
     }
-    draw_moments(&mut chart, marks, &x, 1.0)
+    draw_moments(&mut chart, shown.marks, &x, 1.0)
 }
 
-/// A plot over time with nothing in it but the stretches of true outages and those of which nothing is known. `y` has an axis and where it ends.
+/// A plot over time with nothing in it but the stretches of true outages and those of which nothing is known. `y` has an
+/// axis and where it ends.
 fn panel<'a, 'b>(
     area: &'a Area<'b>,
     x: &Range<f64>,
     (y, y_max): (Axis, f64),
     has_times: bool,
     name: &str,
-    (track, marks): (&Track, &Marks),
+    shown: &Shown<'_>,
 ) -> Result<Chart<'a, 'b>> {
     let mut chart = ChartBuilder::on(area)
         .margin_top(GAP)
@@ -161,8 +173,8 @@ fn panel<'a, 'b>(
         .x_label_area_size(if has_times { LABELS_HEIGHT } else { 0 })
         .y_label_area_size(LABELS_WIDTH)
         .build_cartesian_2d(Axis::over_time(x.clone()), y)?;
-    chart.draw_series(spans(&track.runs().1, GAP_SPAN, x, y_max))?;
-    chart.draw_series(spans(&marks.truths, TRUTH, x, y_max))?;
+    chart.draw_series(spans(&shown.gaps, GAP_SPAN, x, y_max))?;
+    chart.draw_series(spans(&shown.marks.truths, TRUTH, x, y_max))?;
     chart
         .configure_mesh()
         .bold_line_style(GRID.light)

@@ -34,8 +34,8 @@ const MARK_INTERVAL: Duration = Duration::from_millis(200);
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an idle partition is looked at; each time leaves a mark, so less often is less to keep.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long no partition counts as idle after all brokers were away: producers come back one after the other, partition by
-/// partition, and wait for up to ten seconds between two attempts (librdkafka's `reconnect.backoff.max.ms`).
+/// How long no partition counts as idle after all brokers were away: producers come back one after the other, partition
+/// by partition, and wait for up to ten seconds between two attempts (librdkafka's `reconnect.backoff.max.ms`).
 const PRODUCERS_RETURN: Duration = Duration::from_secs(12);
 /// How long the broker may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
