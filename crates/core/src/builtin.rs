@@ -16,3 +16,8 @@ pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
 pub(crate) const LEXICON_FILES: &[(&str, &str)] = files!("lexicon":
     "ar" "de" "en" "es" "fr" "hi" "id" "it" "ja" "ko" "nl" "pl" "pt" "ru" "tr"
 );
+
+/// What was learned of each language, by tag; each adds to the file above.
+pub(crate) const CUE_FILES: &[(&str, &str)] = files!("cues":
+    "ar" "de" "en" "es" "fr" "hi" "id" "it" "ja" "ko" "nl" "pl" "pt" "ru" "tr"
+);

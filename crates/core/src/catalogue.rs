@@ -43,6 +43,10 @@ pub struct Service {
     /// Context that an ambiguous name needs: an alias counts only if one of these stands in the same text.
     #[serde(default)]
     pub require_any: Vec<String>,
+    /// The languages (BCP 47 primary subtags) in which the names are common words, if `require_any` is not needed in all
+    /// of them: "orange" is a fruit in English, and only the network in Polish. Empty: in every language.
+    #[serde(default)]
+    pub ambiguous_in: Vec<String>,
     /// Phrases in which an alias does not mean the service.
     #[serde(default)]
     pub exclude: Vec<String>,
@@ -153,6 +157,7 @@ impl Service {
             hashtags: Vec::new(),
             domains: Vec::new(),
             require_any: Vec::new(),
+            ambiguous_in: Vec::new(),
             exclude: Vec::new(),
             depends_on: Vec::new(),
             regions: Vec::new(),
@@ -168,6 +173,7 @@ impl Service {
             &mut self.hashtags,
             &mut self.domains,
             &mut self.require_any,
+            &mut self.ambiguous_in,
             &mut self.exclude,
             &mut self.depends_on,
             &mut self.regions,
@@ -270,6 +276,18 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
             if !name.chars().any(char::is_alphanumeric) {
                 report(format!("service `{id}`: `{key}` has {name:?}, which no text can match"));
             }
+        }
+    }
+    if !service.ambiguous_in.is_empty() && service.require_any.is_empty() {
+        report(format!(
+            "service `{id}`: `ambiguous_in` says where `require_any` is needed, and there is none"
+        ));
+    }
+    for tag in &service.ambiguous_in {
+        if !crate::lexicon::is_primary_subtag(tag) {
+            report(format!(
+                "service `{id}`: `ambiguous_in` has {tag:?}; it must be 2 or 3 lower-case letters (BCP 47)"
+            ));
         }
     }
     for domain in &service.domains {

@@ -155,7 +155,7 @@ impl Context<'_> {
         if let Some(service) = self.addressed {
             return push(Some(service), phrase.tier.weight(), set_aside.unwrap_or(Verdict::Counts));
         }
-        let about = self.mentions_spoken_of(hit);
+        let about = mentions_spoken_of(self.scan, (hit.start, hit.end));
         if about.is_empty() {
             return push(None, phrase.tier.weight(), set_aside.unwrap_or(Verdict::NoService));
         }
@@ -181,7 +181,7 @@ impl Context<'_> {
         let words = self.scan.text.words();
         let in_one_sentence = || words[mention.start].sentence == words[hit.start].sentence;
         match tier {
-            Tier::A if words_between(mention, hit) <= BESIDE_WORDS_MAX => Tier::A.weight(),
+            Tier::A if words_between(mention, hit.start, hit.end) <= BESIDE_WORDS_MAX => Tier::A.weight(),
             Tier::A if in_one_sentence() => Tier::B.weight(),
             Tier::A => 0.0,
             Tier::B | Tier::C => tier.weight(),
@@ -250,36 +250,40 @@ impl Context<'_> {
                 && recovery.start - hit.end < NEGATION_WORDS_MAX
         })
     }
-
-    /// The mentions that a phrase speaks of: the only service named, or else the nearest name before it in its
-    /// sentence, then the nearest after it, then the first; with the names joined to that one ("x and y").
-    fn mentions_spoken_of(&self, hit: &Hit<Mark>) -> Vec<&Mention> {
-        let mentions = &self.scan.mentions;
-        let Some(first) = mentions.first() else { return Vec::new() };
-        if mentions.iter().all(|mention| mention.service == first.service) {
-            return mentions.iter().min_by_key(|mention| words_between(mention, hit)).into_iter().collect();
-        }
-        let words = self.scan.text.words();
-        let sentence = words[hit.start].sentence;
-        let here = |mention: &&Mention| words[mention.start].sentence == sentence;
-        let before = mentions.iter().filter(here).rfind(|mention| mention.start < hit.end);
-        let Some(nearest) = before.or_else(|| mentions.iter().find(here)).or(Some(first)) else {
-            return Vec::new();
-        };
-        let mut joined = vec![nearest];
-        for mention in mentions.iter().rev().filter(|mention| mention.end <= nearest.start) {
-            let next = joined.last().expect("starts with one");
-            if next.start - mention.end.min(next.start) > COORDINATION_WORDS_MAX {
-                break;
-            }
-            if joined.iter().all(|known| known.service != mention.service) {
-                joined.push(mention);
-            }
-        }
-        joined
-    }
 }
 
-fn words_between(mention: &Mention, hit: &Hit<Mark>) -> usize {
-    if mention.end <= hit.start { hit.start - mention.end } else { mention.start.saturating_sub(hit.end) }
+/// The mentions that words `[start, end)` speak of: the only service named, or else the nearest name before them in their
+/// sentence, then the nearest after them, then the first; with the names joined to that one ("x and y").
+pub(crate) fn mentions_spoken_of(scan: &Scan, (start, end): (usize, usize)) -> Vec<&Mention> {
+    let mentions = &scan.mentions;
+    let Some(first) = mentions.first() else { return Vec::new() };
+    if mentions.iter().all(|mention| mention.service == first.service) {
+        return mentions
+            .iter()
+            .min_by_key(|mention| words_between(mention, start, end))
+            .into_iter()
+            .collect();
+    }
+    let words = scan.text.words();
+    let sentence = words[start].sentence;
+    let here = |mention: &&Mention| words[mention.start].sentence == sentence;
+    let before = mentions.iter().filter(here).rfind(|mention| mention.start < end);
+    let Some(nearest) = before.or_else(|| mentions.iter().find(here)).or(Some(first)) else {
+        return Vec::new();
+    };
+    let mut joined = vec![nearest];
+    for mention in mentions.iter().rev().filter(|mention| mention.end <= nearest.start) {
+        let next = joined.last().expect("starts with one");
+        if next.start - mention.end.min(next.start) > COORDINATION_WORDS_MAX {
+            break;
+        }
+        if joined.iter().all(|known| known.service != mention.service) {
+            joined.push(mention);
+        }
+    }
+    joined
+}
+
+fn words_between(mention: &Mention, start: usize, end: usize) -> usize {
+    if mention.end <= start { start - mention.end } else { mention.start.saturating_sub(end) }
 }

@@ -8,7 +8,9 @@
 //! * Scripts written without spaces (Han, kana, Thai) and Hangul, whose particles stick to the noun, give one word a
 //!   character, so that phrases in them match anywhere, as substrings do.
 //! * A symbol or emoji is a word by itself.
-//! * `@name` and `#tag` keep their sign; a link is one word, its host kept for domain look-up and its path ignored.
+//! * `@name` and `#tag` keep their sign, and the parts of `#a_long_tag` are words besides; a link is one word, its host
+//!   kept for domain look-up and its path ignored.
+//! * Digits of Arabic and Indic scripts are ASCII digits.
 //! * `.` `!` `?` and line ends part sentences, `,` `;` `:` part clauses.
 //!
 //! A text is folded whole first, then cut: ASCII, the bulk of all posts, by one pass that the compiler vectorises.
@@ -81,14 +83,13 @@ impl FoldedText {
         }
         // Taken out so that words can be pushed while its bytes are looked at.
         let letters = std::mem::take(&mut self.letters);
-        self.cut(&letters);
+        self.cut(&letters, 0);
         self.letters = letters;
     }
 
-    /// Cuts the folded letters into words.
-    fn cut(&mut self, letters: &str) {
+    /// Cuts the folded letters from byte `at` on into words.
+    fn cut(&mut self, letters: &str, mut at: usize) {
         let bytes = letters.as_bytes();
-        let mut at = 0;
         while at < bytes.len() {
             at = match bytes[at] {
                 b'a'..=b'z' | b'0'..=b'9' => self.word_at(letters, at),
@@ -163,6 +164,9 @@ impl FoldedText {
         let start = at + 1;
         let belongs = |c: char| c == '_' || is_word_char(c) || is_unspaced(c);
         let end = letters[start..].find(|c| !belongs(c)).map_or(letters.len(), |n| start + n);
+        if kind == WordKind::Hashtag && letters[start..end].contains('_') {
+            self.cut(&letters[..end], start);
+        }
         if end > start {
             self.push_word(start, end, kind);
         }
@@ -218,12 +222,12 @@ fn is_dropped(c: char) -> bool {
         c,
         '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
             | '\u{fe00}'..='\u{fe0f}' | '\u{300}'..='\u{36f}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}'
-            | '\u{1f3fb}'..='\u{1f3ff}'
+            | '\u{93c}' | '\u{1f3fb}'..='\u{1f3ff}'
     )
 }
 
 /// Scripts whose words are not parted by spaces, and Hangul.
-fn is_unspaced(c: char) -> bool {
+pub(crate) fn is_unspaced(c: char) -> bool {
     matches!(
         c,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'
@@ -241,6 +245,11 @@ fn is_symbol(c: char) -> bool {
     matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}')
 }
 
+/// The ASCII digit for `c` of a script whose digits begin at `zero`.
+fn digit(c: char, zero: char) -> char {
+    char::from_digit(c as u32 - zero as u32, 10).expect("ten digits in a row")
+}
+
 /// Appends `text` in lower case and without what is dropped.
 fn push_folded(out: &mut String, text: impl Iterator<Item = char>) {
     for c in text.filter(|&c| !is_dropped(c)) {
@@ -253,8 +262,14 @@ fn push_folded(out: &mut String, text: impl Iterator<Item = char>) {
             'đ' | 'Đ' => out.push('d'),
             'æ' | 'Æ' => out.push_str("ae"),
             'œ' | 'Œ' => out.push_str("oe"),
-            'ى' => out.push('ي'),
+            'ى' | 'ی' => out.push('ي'),
+            'ک' => out.push('ك'),
+            'ٱ' => out.push('ا'),
             'ة' => out.push('ه'),
+            'ँ' => out.push('ं'),
+            '٠'..='٩' => out.push(digit(c, '٠')),
+            '۰'..='۹' => out.push(digit(c, '۰')),
+            '०'..='९' => out.push(digit(c, '०')),
             // Latin, Greek, Cyrillic, Hebrew and Arabic letters carry marks that people leave out when they type.
             '\u{80}'..='\u{6ff}' | '\u{1e00}'..='\u{1fff}' => decompose_canonical(c, |part| {
                 if !is_dropped(part) {
@@ -336,7 +351,7 @@ mod tests {
 
     #[test]
     fn names_may_have_underscores() {
-        check("@Azure_Support #spotify_down", "@azure_support #spotify_down");
+        check("@Azure_Support #spotify_down", "@azure_support spotify down #spotify_down");
     }
 
     #[test]
@@ -346,8 +361,15 @@ mod tests {
     }
 
     #[test]
+    fn arabic_letters_have_one_form() {
+        check("الإنترنت أُرسِلُ شبكة ٥٠٠", "الانترنت ارسل شبكه 500");
+        check("بانک کارت مى ٱلشبكة", "بانك كارت مي الشبكه");
+    }
+
+    #[test]
     fn indic_marks_are_part_of_the_word() {
         check("काम नहीं", "काम नहीं");
+        check("बड़ा हूँ ५००", "बडा हूं 500");
         check("बंद है।", "बंद है");
     }
 }

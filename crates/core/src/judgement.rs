@@ -1,15 +1,17 @@
 //! Decides whether a post complains, about which services, and of what.
 //!
 //! The phrases in the text are judged one by one ([`crate::findings`]); here they are added up. A service gets the
-//! weight of its strongest counting phrase of tier A or B, plus 0.2 for each further one of tier C; the post complains
-//! about it from a weight of 0.5. Reposts and the service's own account never complain.
+//! weight of its strongest counting phrase of tier A or B, plus 0.2 for each further one of tier C, plus what the words
+//! of the post add ([`crate::cues`]); the post complains about it from a weight of 0.5. Reposts and the service's own
+//! account never complain.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::findings::{Finding, PhraseId, Verdict, find};
+use crate::cues::{CueSum, Sign, candidates};
+use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
 use crate::post::{Outcome, Post, TEXT_BYTES_MAX};
@@ -81,11 +83,34 @@ pub struct Accusation {
 pub struct Judgement {
     scan: Scan,
     findings: Vec<Finding>,
+    /// The greatest weight that the rules give a service.
+    rules_weight: f64,
+    cues: CueSum,
     accusations: Vec<Accusation>,
     complaint: Option<Complaint>,
 }
 
 impl Judgement {
+    /// The greatest weight that the rules alone give a service; 0 without a phrase that counts.
+    pub fn rules_weight(&self) -> f64 {
+        self.rules_weight
+    }
+
+    /// What the words add to it.
+    pub fn cues_weight(&self) -> f64 {
+        self.cues.total
+    }
+
+    /// What the rules found, each once.
+    pub fn signs(&self) -> &[Sign] {
+        &self.cues.signs
+    }
+
+    /// Every cue that could be learned from the text; see `crates/trainer`.
+    pub fn cue_candidates(&self) -> Vec<String> {
+        candidates(&self.scan.text, &self.scan.mentions)
+    }
+
     /// Every phrase that was found, with its verdict.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -145,6 +170,8 @@ impl Judge {
         judgement.findings.clear();
         judgement.accusations.clear();
         judgement.complaint = None;
+        judgement.rules_weight = 0.0;
+        judgement.cues.clear();
         judgement.scan.mentions.clear();
         if post.text.len() > TEXT_BYTES_MAX {
             return Outcome::TooLong;
@@ -154,8 +181,9 @@ impl Judge {
             Some(Some(&service)) => Some(service),
             None => None,
         };
-        self.index.scan(post.text, &mut judgement.scan);
-        let Judgement { scan, findings, accusations, .. } = &mut *judgement;
+        let language = post.lang.map(LanguageTag::primary_of);
+        self.index.scan(post.text, language, &mut judgement.scan);
+        let Judgement { scan, findings, accusations, cues, rules_weight, .. } = &mut *judgement;
         if addressed.is_none() && scan.mentions.is_empty() {
             return Outcome::NoService;
         }
@@ -165,8 +193,11 @@ impl Judge {
         if self.is_official(post.author, addressed, &scan.mentions) {
             return Outcome::Official;
         }
-        self.find(post, addressed, scan, findings);
+        find(&self.index, scan, language, addressed, findings);
         weigh(findings, accusations);
+        *rules_weight = accusations.iter().map(|accusation| accusation.weight).fold(0.0, f64::max);
+        cues.add_up(&self.index, scan, language, findings);
+        self.add_cues(cues, scan, addressed, accusations);
         if accusations.is_empty() {
             return outcome_without_complaint(scan, findings);
         }
@@ -180,15 +211,65 @@ impl Judge {
         let outcome = self.judge(post, judgement);
         if matches!(outcome, Outcome::NoService | Outcome::Repost | Outcome::Official) {
             let addressed = post.service.and_then(|id| self.services.get(id)).copied();
-            self.find(post, addressed, &judgement.scan, &mut judgement.findings);
+            let language = post.lang.map(LanguageTag::primary_of);
+            let Judgement { scan, findings, cues, .. } = &mut *judgement;
+            find(&self.index, scan, language, addressed, findings);
+            cues.add_up(&self.index, scan, language, findings);
         }
         outcome
+    }
+
+    /// The cues that `judgement` found: their words, language and weight.
+    pub fn cues<'a>(&'a self, judgement: &'a Judgement) -> impl Iterator<Item = (&'a str, LanguageTag, f64)> {
+        let cue = |&(id, _): &(u32, usize)| self.index.cue(id);
+        judgement.cues.found.iter().map(cue).map(|cue| (cue.text.as_ref(), cue.language, cue.weight))
+    }
+
+    /// What the rules found and what that weighs in the language of the post.
+    pub fn signs(&self, judgement: &Judgement) -> impl Iterator<Item = (Sign, f64)> {
+        let language = judgement.cues.language.unwrap_or(LanguageTag::UNDETERMINED);
+        judgement.cues.signs.iter().map(move |&sign| (sign, self.index.sign_weight(language, sign)))
+    }
+
+    /// Adds what the words weigh to the services accused; accuses the one spoken of where they alone weigh enough.
+    fn add_cues(
+        &self,
+        cues: &CueSum,
+        scan: &Scan,
+        addressed: Option<ServiceIndex>,
+        accusations: &mut Vec<Accusation>,
+    ) {
+        if accusations.is_empty()
+            && cues.total >= WEIGHT_MIN
+            && let Some((id, at)) = cues.strongest(&self.index)
+        {
+            let accuse = |service| Accusation {
+                service,
+                weight: 0.0,
+                symptom: cues.symptom(),
+                symptoms: Symptoms::default(),
+                language: self.index.cue(id).language,
+            };
+            match addressed {
+                Some(service) => accusations.push(accuse(service)),
+                None => {
+                    let mentions = mentions_spoken_of(scan, (at, at + 1));
+                    accusations.extend(mentions.into_iter().map(|mention| accuse(mention.service)));
+                }
+            }
+        }
+        for accusation in accusations.iter_mut() {
+            accusation.weight = (accusation.weight + cues.total).min(1.0);
+            accusation.symptoms.insert(accusation.symptom);
+        }
+        accusations.retain(|accusation| accusation.weight >= WEIGHT_MIN);
+        accusations.sort_by_key(|accusation| accusation.service);
     }
 
     /// Folds `text` and runs the automaton over it, and decides nothing; gives the number of hits. It is the floor that
     /// the cost of judging is measured against.
     pub fn scan(&self, text: &str, judgement: &mut Judgement) -> usize {
-        self.index.scan(text, &mut judgement.scan);
+        self.index.scan(text, None, &mut judgement.scan);
         judgement.scan.hits.len()
     }
 
@@ -208,16 +289,6 @@ impl Judge {
         speaks_for.is_some_and(|services| {
             addressed.into_iter().chain(mentions.iter().map(|m| m.service)).any(|s| services.contains(&s))
         })
-    }
-
-    fn find(
-        &self,
-        post: &Post<'_>,
-        addressed: Option<ServiceIndex>,
-        scan: &Scan,
-        findings: &mut Vec<Finding>,
-    ) {
-        find(&self.index, scan, post.lang.map(LanguageTag::primary_of), addressed, findings);
     }
 
     fn write_complaint(&self, post: &Post<'_>, judgement: &mut Judgement) {
@@ -297,14 +368,12 @@ fn weigh(findings: &mut [Finding], accusations: &mut Vec<Accusation>) {
             Some(known) => {
                 known.symptoms.insert(finding.symptom);
                 if finding.tier == Tier::C {
-                    known.weight = (known.weight + finding.weight).min(1.0);
+                    known.weight += finding.weight;
                 }
             }
             None => finding.verdict = Verdict::Alone,
         }
     }
-    accusations.retain(|accusation| accusation.weight >= WEIGHT_MIN);
-    accusations.sort_by_key(|accusation| accusation.service);
 }
 
 /// The outcome of a post that names a service but complains of none: the rule that set its phrases aside.

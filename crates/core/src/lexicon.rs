@@ -9,13 +9,20 @@
 //! | A | 1 | beside the name of a service ("is down") |
 //! | B | 0.5 | in a post about the service ("can't log in") |
 //! | C | 0.2 | only together with A or B ("slow") |
+//!
+//! *Cues* and *signs* are learned (`crates/trainer`): what single words, pairs of words, and what the rules found add to
+//! that weight or take from it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::builtin::LEXICON_FILES;
+use crate::builtin::{CUE_FILES, LEXICON_FILES};
+use crate::cues::{PREFIX_LETTERS, Sign};
 use crate::problem::{Problem, SourceText};
+
+/// More would decide alone against any phrase.
+const CUE_WEIGHT_MAX: f64 = 5.0;
 
 macro_rules! symptoms {
     ($($variant:ident $name:literal,)+) => {
@@ -86,8 +93,21 @@ pub struct PhraseGroup {
     pub any: Vec<String>,
 }
 
+/// Words that add to a post's weight wherever they stand in it, or take from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CueGroup {
+    /// What each adds, once a post, in the unit of [`Tier::weight`].
+    pub weight: f64,
+    /// What fails, if the words tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symptom: Option<Symptom>,
+    /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`.
+    pub any: Vec<String>,
+}
+
 /// The lexicon of one language.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Language {
     /// BCP 47 primary subtag: two or three lower-case letters.
@@ -113,13 +133,25 @@ pub struct Language {
     /// What people append to a name in a hashtag: `#spotifydown`.
     #[serde(default)]
     pub hashtag_suffixes: Vec<String>,
+    /// What is hung onto names: case endings, particles.
+    #[serde(default)]
+    pub name_endings: Vec<String>,
+    /// What is written onto words in front: articles, prepositions.
+    #[serde(default)]
+    pub word_beginnings: Vec<String>,
     /// The phrases that complain.
     #[serde(default)]
     pub phrases: Vec<PhraseGroup>,
+    /// What the words of a post add to its weight.
+    #[serde(default)]
+    pub cues: Vec<CueGroup>,
+    /// What it adds that the rules found something, in the unit of [`Tier::weight`].
+    #[serde(default)]
+    pub signs: BTreeMap<Sign, f64>,
 }
 
 /// The lexicons of all languages, ordered by language.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lexicon {
     languages: Vec<Language>,
 }
@@ -132,7 +164,8 @@ impl Lexicon {
     pub fn load(with_builtin: bool, files: &[SourceText]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut merged: BTreeMap<String, Language> = BTreeMap::new();
-        let builtin = LEXICON_FILES.iter().map(|&(name, text)| SourceText::builtin(name, text));
+        let builtin = LEXICON_FILES.iter().chain(CUE_FILES);
+        let builtin = builtin.map(|&(name, text)| SourceText::builtin(name, text));
         for source in builtin.filter(|_| with_builtin).chain(files.iter().cloned()) {
             match toml::from_str::<Language>(&source.text) {
                 Ok(language) => {
@@ -147,6 +180,15 @@ impl Lexicon {
         } else {
             Err(problems)
         }
+    }
+
+    /// The same without what was learned: what a trainer begins with.
+    pub fn without_cues(mut self) -> Self {
+        for language in &mut self.languages {
+            language.cues.clear();
+            language.signs.clear();
+        }
+        self
     }
 
     /// The languages in order.
@@ -164,7 +206,11 @@ fn merge(merged: &mut BTreeMap<String, Language>, language: Language) {
             known.figurative.extend(language.figurative);
             known.news.extend(language.news);
             known.hashtag_suffixes.extend(language.hashtag_suffixes);
+            known.name_endings.extend(language.name_endings);
+            known.word_beginnings.extend(language.word_beginnings);
             known.phrases.extend(language.phrases);
+            known.cues.extend(language.cues);
+            known.signs.extend(language.signs);
         }
         _ => {
             merged.insert(language.language.clone(), Language { extend: false, ..language });
@@ -173,7 +219,7 @@ fn merge(merged: &mut BTreeMap<String, Language>, language: Language) {
 }
 
 impl Language {
-    fn marker_lists(&self) -> [(&'static str, &[String]); 6] {
+    fn marker_lists(&self) -> [(&'static str, &[String]); 8] {
         [
             ("negation", &self.negation),
             ("recovery", &self.recovery),
@@ -181,6 +227,8 @@ impl Language {
             ("figurative", &self.figurative),
             ("news", &self.news),
             ("hashtag_suffixes", &self.hashtag_suffixes),
+            ("name_endings", &self.name_endings),
+            ("word_beginnings", &self.word_beginnings),
         ]
     }
 }
@@ -191,7 +239,7 @@ fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<P
         problems.push(Problem { file: source.name.clone(), line, reason });
     };
     let tag = &language.language;
-    if !(2..=3).contains(&tag.len()) || !tag.bytes().all(|byte| byte.is_ascii_lowercase()) {
+    if !is_primary_subtag(tag) {
         report("language", format!("`language` is {tag:?}; it must be 2 or 3 lower-case letters (BCP 47)"));
     }
     for (key, phrases) in language.marker_lists() {
@@ -201,6 +249,7 @@ fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<P
             }
         }
     }
+    check_cues(language, &mut report);
     let mut seen: BTreeMap<String, Tier> = BTreeMap::new();
     for group in &language.phrases {
         for phrase in &group.any {
@@ -217,6 +266,40 @@ fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<P
             }
         }
     }
+}
+
+/// What is wrong with the weights and words of the cues.
+fn check_cues(language: &Language, report: &mut impl FnMut(&str, String)) {
+    let is_weight = |weight: f64| weight.is_finite() && weight.abs() <= CUE_WEIGHT_MAX;
+    for (sign, weight) in language.signs.iter().filter(|&(_, &weight)| !is_weight(weight)) {
+        report("signs", format!("`signs` gives {sign:?} {weight}; it must be within {CUE_WEIGHT_MAX} of 0"));
+    }
+    for group in &language.cues {
+        for cue in &group.any {
+            if !is_weight(group.weight) {
+                let weight = group.weight;
+                report(
+                    cue,
+                    format!("the cue {cue:?} weighs {weight}; it must be within {CUE_WEIGHT_MAX} of 0"),
+                );
+            } else if let Some(prefix) = cue.strip_suffix('*').filter(|prefix| !prefix.ends_with(' ')) {
+                let n = crate::phrases::folded_key(prefix).chars().count();
+                if prefix.contains(' ') || !PREFIX_LETTERS.contains(&n) {
+                    report(
+                        cue,
+                        format!("the cue {cue:?} must be one word with 4 or 6 letters before the `*`"),
+                    );
+                }
+            } else if let Some(fault) = phrase_fault(cue) {
+                report(cue, format!("`cues` has {cue:?}, which {fault}"));
+            }
+        }
+    }
+}
+
+/// Whether `tag` is a BCP 47 primary subtag as we write it: two or three lower-case letters.
+pub(crate) fn is_primary_subtag(tag: &str) -> bool {
+    (2..=3).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// Why no text could match `phrase`, if so.

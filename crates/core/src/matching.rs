@@ -7,8 +7,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, ServiceIndex};
+use crate::cues::{Cue, Sign};
 use crate::fold::{FoldedText, WordKind};
-use crate::lexicon::{Lexicon, Symptom, Tier};
+use crate::lexicon::{Language, Lexicon, Symptom, Tier};
 use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
 
 /// A BCP 47 primary subtag.
@@ -67,6 +68,7 @@ pub(crate) enum Mark {
     /// grow with them.
     Context(u32),
     Phrase(u32),
+    Cue(u32),
     Marker(Marker, LanguageTag),
 }
 
@@ -91,14 +93,26 @@ pub(crate) struct Scan {
     word_ids: Vec<Option<u32>>,
 }
 
+/// What tells a service from the common word that its name is.
+#[derive(Debug)]
+struct Ambiguity {
+    /// The context that it needs, ordered; empty when its names are not ambiguous.
+    context: Box<[u32]>,
+    /// The languages in which it needs it; empty for all.
+    languages: Box<[LanguageTag]>,
+}
+
 /// The compiled catalogue and lexicon.
 #[derive(Debug)]
 pub(crate) struct Index {
     trie: PhraseTrie<Mark>,
     phrases: Vec<Phrase>,
+    cues: Vec<Cue>,
+    /// For each language that has cues what the signs weigh, in the order of [`Sign::ALL`].
+    signs: Vec<(LanguageTag, Box<[f64]>)>,
     languages: Vec<LanguageTag>,
-    /// For each service the context it needs, ordered; empty when its names are not ambiguous.
-    contexts: Vec<Box<[u32]>>,
+    /// For each service how its names are ambiguous.
+    ambiguities: Vec<Ambiguity>,
     handles: FxHashMap<Box<str>, ServiceIndex>,
     domains: FxHashMap<Box<str>, ServiceIndex>,
     /// Aliases written together and hashtags, and whether the tag needs no context.
@@ -112,8 +126,10 @@ impl Index {
         let mut index = Self {
             trie: PhraseTrieBuilder::new().build(),
             phrases: Vec::new(),
+            cues: Vec::new(),
+            signs: Vec::new(),
             languages: Vec::new(),
-            contexts: Vec::new(),
+            ambiguities: Vec::new(),
             handles: FxHashMap::default(),
             domains: FxHashMap::default(),
             hashtags: FxHashMap::default(),
@@ -130,7 +146,7 @@ impl Index {
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
             for alias in &service.aliases {
-                trie.insert(alias, Mark::Alias(index));
+                trie.insert_name(alias, Mark::Alias(index));
                 self.hashtags.entry(joined(alias)).or_insert((index, false));
             }
             for phrase in &service.exclude {
@@ -153,7 +169,8 @@ impl Index {
                 needed.push(id);
             }
             needed.sort_unstable();
-            self.contexts.push(needed.into());
+            let languages = service.ambiguous_in.iter().map(|tag| LanguageTag::primary_of(tag)).collect();
+            self.ambiguities.push(Ambiguity { context: needed.into(), languages });
         }
     }
 
@@ -173,6 +190,7 @@ impl Index {
                     trie.insert(phrase, Mark::Marker(marker, tag));
                 }
             }
+            trie.insert_affixes(&language.word_beginnings, &language.name_endings);
             self.suffixes.extend(language.hashtag_suffixes.iter().map(|suffix| (joined(suffix), tag)));
             for group in &language.phrases {
                 for text in &group.any {
@@ -188,11 +206,49 @@ impl Index {
                 }
             }
         }
+        for language in lexicon.languages().iter().filter(|language| !language.cues.is_empty()) {
+            self.add_cues(language, trie);
+        }
         // The longest suffix first: "#xisdown" is x, not "xis". Of languages that share one, English: it lent it.
         let rank = |(suffix, language): &(Box<str>, LanguageTag)| {
             (std::cmp::Reverse(suffix.len()), *language != LanguageTag::ENGLISH)
         };
         self.suffixes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
+    }
+
+    fn add_cues(&mut self, language: &Language, trie: &mut PhraseTrieBuilder<Mark>) {
+        let tag = LanguageTag::primary_of(&language.language);
+        let weights = Sign::ALL.iter().map(|sign| language.signs.get(sign).copied().unwrap_or(0.0));
+        self.signs.push((tag, weights.collect()));
+        for group in &language.cues {
+            for text in &group.any {
+                let id = u32::try_from(self.cues.len()).expect("far fewer than 2^32 cues");
+                match text.strip_suffix('*') {
+                    Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
+                    None => trie.insert(text, Mark::Cue(id)),
+                }
+                self.cues.push(Cue {
+                    text: text.as_str().into(),
+                    language: tag,
+                    weight: group.weight,
+                    symptom: group.symptom,
+                });
+            }
+        }
+    }
+
+    pub(crate) fn cue(&self, id: u32) -> &Cue {
+        &self.cues[id as usize]
+    }
+
+    pub(crate) fn has_cues(&self, language: LanguageTag) -> bool {
+        self.signs.iter().any(|&(other, _)| other == language)
+    }
+
+    /// What `sign` adds in a post of `language`.
+    pub(crate) fn sign_weight(&self, language: LanguageTag, sign: Sign) -> f64 {
+        let weights = self.signs.iter().find(|&&(other, _)| other == language);
+        weights.map_or(0.0, |(_, weights)| weights[sign as usize])
     }
 
     pub(crate) fn phrase(&self, id: u32) -> &Phrase {
@@ -210,14 +266,36 @@ impl Index {
         }
     }
 
-    /// Folds `text` and finds all hits and mentions in it.
-    pub(crate) fn scan(&self, text: &str, scan: &mut Scan) {
+    /// Whether the names of `service` are common words too, in a text of `post_language`, or else of the languages of
+    /// the phrases found in it.
+    fn is_ambiguous(
+        &self,
+        service: ServiceIndex,
+        post_language: Option<LanguageTag>,
+        hits: &[Hit<Mark>],
+    ) -> bool {
+        let Ambiguity { context, languages } = &self.ambiguities[service.as_usize()];
+        if context.is_empty() || languages.is_empty() {
+            return !context.is_empty();
+        }
+        if let Some(language) = post_language.filter(|&language| language != LanguageTag::UNDETERMINED) {
+            return languages.contains(&language);
+        }
+        let mut spoken = hits.iter().filter_map(|hit| match hit.value {
+            Mark::Phrase(id) => Some(self.phrase(id).language),
+            _ => None,
+        });
+        spoken.clone().next().is_none() || spoken.any(|language| languages.contains(&language))
+    }
+
+    /// Folds `text`, written in `post_language` if that is known, and finds all hits and mentions in it.
+    pub(crate) fn scan(&self, text: &str, post_language: Option<LanguageTag>, scan: &mut Scan) {
         scan.text.fold(text);
         scan.mentions.clear();
         self.trie.find(&scan.text, &mut scan.word_ids, &mut scan.hits);
         for hit in &scan.hits {
             if let Mark::Alias(service) = hit.value {
-                let certain = self.contexts[service.as_usize()].is_empty();
+                let certain = !self.is_ambiguous(service, post_language, &scan.hits);
                 scan.mentions.push(Mention {
                     service,
                     start: hit.start,
@@ -235,7 +313,11 @@ impl Index {
                 WordKind::Plain => continue,
                 WordKind::Handle => self.handles.get(letters).map(|&service| mention(service, true, None)),
                 WordKind::Host => self.service_of_host(letters).map(|service| mention(service, true, None)),
-                WordKind::Hashtag => self.service_of_hashtag(letters).map(|(s, c, d)| mention(s, c, d)),
+                WordKind::Hashtag => self.service_of_hashtag(letters).map(|(service, own, says_down)| {
+                    let certain =
+                        own || says_down.is_some() || !self.is_ambiguous(service, post_language, &scan.hits);
+                    mention(service, certain, says_down)
+                }),
             };
             scan.mentions.extend(found);
         }
@@ -255,12 +337,12 @@ impl Index {
         }
     }
 
+    /// The service of a tag, whether the tag is its own and needs no context, and the language that says "down" in it.
     fn service_of_hashtag(&self, tag: &str) -> Option<(ServiceIndex, bool, Option<LanguageTag>)> {
         if tag.contains('_') {
             return self.service_of_hashtag(&tag.replace('_', ""));
         }
         if let Some(&(service, certain)) = self.hashtags.get(tag) {
-            let certain = certain || self.contexts[service.as_usize()].is_empty();
             return Some((service, certain, None));
         }
         self.suffixes.iter().find_map(|(suffix, language)| {
@@ -289,7 +371,7 @@ impl Index {
                 hit.value == Mark::Excludes(mention.service) && covers(hit.start, hit.end, mention)
             });
             let has_context = || {
-                let needed = &self.contexts[mention.service.as_usize()];
+                let needed = &self.ambiguities[mention.service.as_usize()].context;
                 all.iter().any(|other| other.service == mention.service && other.certain)
                     || hits.iter().any(
                         |hit| matches!(hit.value, Mark::Context(id) if needed.binary_search(&id).is_ok()),
@@ -334,7 +416,7 @@ hashtags = ['am']
         let lexicon = Lexicon::load(false, &[SourceText::new("l", lexicon)]).expect("a good lexicon");
         let index = Index::new(&catalogue, &lexicon);
         let mut scan = Scan::default();
-        index.scan(text, &mut scan);
+        index.scan(text, None, &mut scan);
         let mut ids: Vec<&str> =
             scan.mentions.iter().map(|mention| catalogue.service(mention.service).id.as_str()).collect();
         ids.dedup();

@@ -9,7 +9,9 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::cues::prefixes;
 use crate::fold::{FoldedText, WordKind};
+use crate::forms::{Forms, StartBits};
 
 /// The longest phrase. It bounds the walk from one position; Japanese phrases have a word a character.
 pub(crate) const PHRASE_WORDS_MAX: usize = 24;
@@ -20,6 +22,13 @@ const GAP_WORDS_MAX: usize = 2;
 type Node = u32;
 type WordId = u32;
 
+/// Values of beginnings of words.
+#[derive(Debug)]
+struct Prefixes<V> {
+    starts: StartBits,
+    values: FxHashMap<Box<str>, Vec<V>>,
+}
+
 /// Gathers phrases, each with a value of type `V`.
 #[derive(Debug)]
 pub(crate) struct PhraseTrieBuilder<V> {
@@ -29,7 +38,9 @@ pub(crate) struct PhraseTrieBuilder<V> {
     gaps: FxHashMap<Node, Node>,
     n_nodes: Node,
     values: Vec<(Node, V)>,
+    prefixes: Prefixes<V>,
     folded: FoldedText,
+    forms: Forms,
 }
 
 /// A trie of phrases, each with a value of type `V`.
@@ -42,6 +53,8 @@ pub(crate) struct PhraseTrie<V> {
     /// One more than there are nodes.
     nodes: Box<[NodeEntry]>,
     values: Box<[V]>,
+    prefixes: Prefixes<V>,
+    forms: Forms,
 }
 
 /// What is known at a node before any further look-up.
@@ -73,8 +86,35 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             gaps: FxHashMap::default(),
             n_nodes: 1,
             values: Vec::new(),
+            prefixes: Prefixes { starts: StartBits::default(), values: FxHashMap::default() },
             folded: FoldedText::default(),
+            forms: Forms::default(),
         }
+    }
+
+    /// Adds what a language hangs onto words in front, and onto names behind.
+    pub(crate) fn insert_affixes(&mut self, beginnings: &[String], endings: &[String]) {
+        for beginning in beginnings {
+            self.forms.beginnings.push(folded_key(beginning).into());
+        }
+        for ending in endings {
+            self.forms.endings.insert(folded_key(ending).into());
+        }
+    }
+
+    /// Adds a name, whose words people inflect.
+    pub(crate) fn insert_name(&mut self, name: &str, value: V) {
+        for word in folded_key(name).split(' ') {
+            self.forms.insert_stem(word);
+        }
+        self.insert(name, value);
+    }
+
+    /// Adds the beginning of a word; see [`crate::cues::prefixes`] for the lengths that are looked up.
+    pub(crate) fn insert_prefix(&mut self, prefix: &str, value: V) {
+        let prefix = folded_key(prefix);
+        self.prefixes.starts.insert(&prefix);
+        self.prefixes.values.entry(prefix.into()).or_default().push(value);
     }
 
     /// The finished trie.
@@ -96,6 +136,8 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             words: self.words,
             first: self.first.into(),
             edges: self.edges,
+            prefixes: self.prefixes,
+            forms: self.forms.sorted(),
         }
     }
 
@@ -150,6 +192,12 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 }
 
 impl<V: Copy> PhraseTrie<V> {
+    /// The number of a word, or of the word that it is a form of.
+    fn id_of(&self, letters: &str) -> Option<WordId> {
+        let known = |letters: &str| self.words.get(letters).copied();
+        known(letters).or_else(|| self.forms.base_of(letters, known))
+    }
+
     /// The node that `word` leads to from `node`, if any.
     fn edge(&self, node: Node, word: WordId) -> Option<Node> {
         let may_lead_on = self.nodes[node as usize].leads_on & (1 << (word % 64)) != 0;
@@ -161,10 +209,17 @@ impl<V: Copy> PhraseTrie<V> {
         ids.clear();
         hits.clear();
         ids.extend(text.words().iter().map(|word| match word.kind {
-            WordKind::Plain | WordKind::Hashtag => self.words.get(text.letters(word)).copied(),
+            WordKind::Plain | WordKind::Hashtag => self.id_of(text.letters(word)),
             WordKind::Handle | WordKind::Host => None,
         }));
         for (start, id) in ids.iter().enumerate() {
+            let word = &text.words()[start];
+            if word.kind == WordKind::Plain && self.prefixes.starts.may_hold(text.letters(word)) {
+                for prefix in prefixes(text.letters(word)) {
+                    let values = self.prefixes.values.get(prefix).into_iter().flatten();
+                    hits.extend(values.map(|&value| Hit { value, start, end: start + 1 }));
+                }
+            }
             if let Some(id) = id {
                 let node = self.first[*id as usize];
                 if node != 0 {

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use groundswell_core::{Catalogue, EventTime, Finding, Judge, Judgement, Outcome, Post};
+use groundswell_core::{Catalogue, EventTime, Finding, Judge, Judgement, LanguageTag, Outcome, Post};
 use groundswell_io::lines::{Line, Lines};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,13 @@ Examples:
 Standard input (`-`) is read line by line: a JSON object is taken for a post, anything else for a text. With --json
 each text or post gives one line:
   {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\"}], \"mentioned\": [service],
-   \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}]}
-`id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside.";
+   \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}],
+   \"cues\": [{\"words\", \"language\", \"weight\"}], \"signs\": [{\"sign\", \"weight\"}]}
+`id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
+of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.";
+
+/// How many cues are shown to a reader; the rest are in the JSON.
+const CUES_SHOWN_MAX: usize = 12;
 
 /// Options of `explain`.
 #[derive(Debug, clap::Args)]
@@ -62,6 +67,21 @@ struct Explanation<'a> {
     complaints: Vec<WireComplaint<'a>>,
     mentioned: Vec<&'a str>,
     findings: Vec<WireFinding<'a>>,
+    cues: Vec<WireCue<'a>>,
+    signs: Vec<WireSign>,
+}
+
+#[derive(Serialize)]
+struct WireCue<'a> {
+    words: &'a str,
+    language: String,
+    weight: f64,
+}
+
+#[derive(Serialize)]
+struct WireSign {
+    sign: &'static str,
+    weight: f64,
 }
 
 #[derive(Serialize)]
@@ -157,6 +177,8 @@ impl<W: Write> Explainer<'_, W> {
                 complaints: Vec::new(),
                 mentioned: Vec::new(),
                 findings: Vec::new(),
+                cues: Vec::new(),
+                signs: Vec::new(),
             };
             serde_json::to_writer(&mut self.out, &explanation)?;
             writeln!(self.out)?;
@@ -199,6 +221,8 @@ impl<W: Write> Explainer<'_, W> {
             complaints: complaints.collect(),
             mentioned: mentioned.iter().map(|&index| self.catalogue.service(index).id.as_str()).collect(),
             findings: findings.map(|finding| wire_finding(&self.judge, self.catalogue, finding)).collect(),
+            cues: wire_cues(&self.judge, &self.judgement),
+            signs: wire_signs(&self.judge, &self.judgement),
         };
         serde_json::to_writer(&mut self.out, &explanation)?;
         Ok(writeln!(self.out)?)
@@ -236,8 +260,41 @@ impl<W: Write> Explainer<'_, W> {
                 wire.service.map(|id| format!(" about {id}")).unwrap_or_default()
             )?;
         }
+        self.write_cues()?;
         Ok(writeln!(self.out)?)
     }
+
+    /// The sum of what the words add, and the words that add most.
+    fn write_cues(&mut self) -> io::Result<()> {
+        let signs = wire_signs(&self.judge, &self.judgement);
+        let cues = wire_cues(&self.judge, &self.judgement);
+        let n = signs.len() + cues.len();
+        let signs = signs.iter().map(|sign| format!("[{}] {:+.2}", sign.sign, sign.weight));
+        let cues = cues.iter().map(|cue| format!("{} {:+.2}", cue.words, cue.weight));
+        let shown: Vec<String> = signs.chain(cues).take(CUES_SHOWN_MAX).collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let more = if n > shown.len() { format!(", {} more", n - shown.len()) } else { String::new() };
+        let total = self.judgement.cues_weight();
+        writeln!(self.out, "  words {total:+.2}: {}{more}", shown.join(", "))
+    }
+}
+
+/// What the words add, the heaviest first.
+fn wire_cues<'a>(judge: &'a Judge, judgement: &'a Judgement) -> Vec<WireCue<'a>> {
+    let wire = |(words, language, weight): (_, LanguageTag, _)| WireCue {
+        words,
+        language: language.as_str().to_owned(),
+        weight,
+    };
+    let mut cues: Vec<WireCue<'_>> = judge.cues(judgement).map(wire).collect();
+    cues.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.words.cmp(b.words)));
+    cues
+}
+
+fn wire_signs(judge: &Judge, judgement: &Judgement) -> Vec<WireSign> {
+    judge.signs(judgement).map(|(sign, weight)| WireSign { sign: sign.name(), weight }).collect()
 }
 
 fn wire_finding<'a>(judge: &'a Judge, catalogue: &'a Catalogue, finding: &Finding) -> WireFinding<'a> {

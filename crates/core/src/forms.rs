@@ -1,0 +1,171 @@
+//! The word that an unknown word is a form of: "netflixa", "والتطبيق" and "downnnn" are "netflix", "التطبيق" and "down".
+//!
+//! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout. None of
+//! it is tried on a word that is known as it stands, so that a form with a meaning of its own keeps it.
+
+use rustc_hash::FxHashSet;
+
+/// The shortest name that endings are taken off, letters: shorter ones become other words ("box", "boxen").
+const STEM_LETTERS_MIN: usize = 4;
+/// The longest ending, letters.
+const ENDING_LETTERS_MAX: usize = 6;
+/// The shortest word that a beginning is taken off, letters.
+const REST_LETTERS_MIN: usize = 3;
+/// So many same letters in a row are a stretched one: no language that we know writes more than two.
+const STRETCH_MIN: usize = 3;
+
+/// Affixes, and the words of names.
+#[derive(Debug, Default)]
+pub(crate) struct Forms {
+    /// What is written onto any word in front, the longest first.
+    pub(crate) beginnings: Vec<Box<str>>,
+    /// What is hung onto words of names.
+    pub(crate) endings: FxHashSet<Box<str>>,
+    stems: FxHashSet<Box<str>>,
+    /// A bit for each hash of the first letters of `stems`: most words are no name's form, and one look says so.
+    stem_starts: StartBits,
+}
+
+/// A bit for each hash of the first four bytes of some words.
+#[derive(Debug)]
+pub(crate) struct StartBits(Box<[u64; 1024]>);
+
+impl Default for StartBits {
+    fn default() -> Self {
+        Self(Box::new([0; 1024]))
+    }
+}
+
+impl StartBits {
+    /// Where the bit of a word stands; `None` for a word of less than four bytes.
+    fn place(word: &str) -> Option<(usize, u64)> {
+        let start = word.as_bytes().first_chunk()?;
+        let hash = u32::from_le_bytes(*start).wrapping_mul(0x9e37_79b1) >> 16;
+        Some(((hash / 64) as usize, 1 << (hash % 64)))
+    }
+
+    pub(crate) fn insert(&mut self, word: &str) {
+        if let Some((at, bit)) = Self::place(word) {
+            self.0[at] |= bit;
+        }
+    }
+
+    /// Whether a word that was put in may be a beginning of `word`.
+    pub(crate) fn may_hold(&self, word: &str) -> bool {
+        Self::place(word).is_some_and(|(at, bit)| self.0[at] & bit != 0)
+    }
+}
+
+impl Forms {
+    /// Adds a word that endings are hung onto, if it is long enough.
+    pub(crate) fn insert_stem(&mut self, word: &str) {
+        if word.chars().count() >= STEM_LETTERS_MIN {
+            self.stem_starts.insert(word);
+            self.stems.insert(word.into());
+        }
+    }
+
+    /// The same, ready to be asked.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.beginnings.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.beginnings.dedup();
+        self
+    }
+
+    /// What `known` gives for the word that the unknown word `letters` is a form of.
+    pub(crate) fn base_of<T>(&self, letters: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let of_affixes = |word: &str| self.stem(word, &known).or_else(|| self.rest(word, &known));
+        let of_squeezed = |letters_kept| {
+            let word = squeezed(letters, letters_kept);
+            known(&word).or_else(|| of_affixes(&word))
+        };
+        of_affixes(letters)
+            .or_else(|| if is_stretched(letters) { of_squeezed(1).or_else(|| of_squeezed(2)) } else { None })
+    }
+
+    /// The name in `word` without its ending.
+    fn stem<T>(&self, word: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+        if !self.stem_starts.may_hold(word) {
+            return None;
+        }
+        let cuts = word.char_indices().rev().take(ENDING_LETTERS_MAX);
+        cuts.map(|(at, _)| word.split_at(at))
+            .find(|(stem, ending)| self.stems.contains(*stem) && self.endings.contains(*ending))
+            .and_then(|(stem, _)| known(stem))
+    }
+
+    /// The word behind a beginning, itself perhaps a name with an ending.
+    fn rest<T>(&self, word: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let rests = self.beginnings.iter().filter_map(|beginning| word.strip_prefix(beginning.as_ref()));
+        rests
+            .filter(|rest| rest.chars().count() >= REST_LETTERS_MIN)
+            .find_map(|rest| known(rest).or_else(|| self.stem(rest, &known)))
+    }
+}
+
+/// Whether some letter stands there three times in a row; digits may.
+fn is_stretched(word: &str) -> bool {
+    // Bytes first: in a stretched word of any script a pattern of bytes repeats.
+    let bytes = word.as_bytes();
+    let repeats = |width: usize| {
+        bytes.len() >= STRETCH_MIN * width
+            && bytes
+                .windows(STRETCH_MIN * width)
+                .any(|run| !run[0].is_ascii_digit() && run[width..] == run[..run.len() - width])
+    };
+    if word.is_ascii() { repeats(1) } else { (1..=4).any(repeats) }
+}
+
+/// `word` with at most `n` of the same letter in a row wherever it stands there three times or more.
+fn squeezed(word: &str, n: usize) -> String {
+    let letters: Vec<char> = word.chars().collect();
+    letters
+        .chunk_by(|a, b| a == b)
+        .flat_map(|run| if run.len() >= STRETCH_MIN { &run[..n] } else { run })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(word: &str, expected: Option<&str>) {
+        let mut forms = Forms::default();
+        for name in ["netflix", "google", "واتساب", "box"] {
+            forms.insert_stem(name);
+        }
+        forms.beginnings = ["و", "ال", "وال"].map(Into::into).to_vec();
+        forms.endings = ["a", "owi", "s", "en"].map(Into::into).into_iter().collect();
+        let words = ["netflix", "google", "واتساب", "box", "down", "تعطل", "500", "see"];
+        let known = |word: &str| words.iter().copied().find(|known| *known == word);
+        assert_eq!(forms.sorted().base_of(word, known), expected, "of {word:?}");
+    }
+
+    #[test]
+    fn endings_are_taken_off_names_only() {
+        check("netflixa", Some("netflix"));
+        check("netflixowi", Some("netflix"));
+        check("downa", None);
+        check("boxen", None);
+        check("netflixxy", None);
+    }
+
+    #[test]
+    fn beginnings_are_taken_off_every_word() {
+        check("وتعطل", Some("تعطل"));
+        check("الواتساب", Some("واتساب"));
+        check("والواتساب", Some("واتساب"));
+        check("ودب", None);
+    }
+
+    #[test]
+    fn stretched_letters_are_squeezed() {
+        check("downnnn", Some("down"));
+        check("gooooogle", Some("google"));
+        check("netflixxxxs", Some("netflix"));
+        check("واتساااب", Some("واتساب"));
+        check("5000", None);
+        check("seee", Some("see"));
+    }
+}

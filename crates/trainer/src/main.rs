@@ -1,0 +1,109 @@
+//! Learns the cues of a lexicon from labelled posts: `cargo run --release -p groundswell-trainer -- training/*.csv`.
+//!
+//! Each language is fitted by itself, from its own rows, without chance: the same rows give the same files. The files
+//! that it writes are lexicon files (`crates/core/data/cues`), read by people and by the core alike; the model is
+//! described in `crates/core/src/cues.rs`.
+
+mod features;
+mod fit;
+mod rows;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use groundswell_core::{Catalogue, Judge, Lexicon, Problem};
+
+use crate::features::Examples;
+use crate::fit::{Settings, fit};
+use crate::rows::Row;
+
+/// Learns the cues of each language from labelled posts, and tells how well they do on rows left out.
+#[derive(Debug, Parser)]
+struct Args {
+    /// CSV files with the columns id, lang, text, service, label, and if they have them symptom, certain, addressed.
+    #[arg(required = true, value_name = "ROWS.csv")]
+    rows: Vec<PathBuf>,
+    /// Where to write a file for each language; without it nothing is written.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Only these languages (repeatable).
+    #[arg(long, value_name = "TAG")]
+    lang: Vec<String>,
+    /// How strongly weights are drawn to zero.
+    #[arg(long, default_value_t = 1.0)]
+    penalty: f64,
+    /// How many rows a cue must stand in.
+    #[arg(long, default_value_t = 2)]
+    rows_min: usize,
+    /// Weights smaller than this are left out.
+    #[arg(long, default_value_t = 0.02)]
+    weight_min: f64,
+    /// In how many parts the rows are cut, each judged by what was learned from the others; 0 for not at all.
+    #[arg(long, default_value_t = 5)]
+    folds: usize,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let mut by_language: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for path in &args.rows {
+        for row in rows::read(path)? {
+            by_language.entry(row.lang.clone()).or_default().push(row);
+        }
+    }
+    by_language.retain(|lang, _| args.lang.is_empty() || args.lang.contains(lang));
+    ensure!(!by_language.is_empty(), "no row is left");
+    let catalogue = Catalogue::load(true, &[]).map_err(first)?;
+    let lexicon = Lexicon::load(true, &[]).map_err(first)?.without_cues();
+    let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+    if let Some(folder) = &args.out {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let settings = Settings { penalty: args.penalty, rows_min: args.rows_min, weight_min: args.weight_min };
+    let mut out = io::stdout().lock();
+    writeln!(out, "lang   rows  cues   precision recall F1    of rows left out")?;
+    for (lang, rows) in &by_language {
+        let examples = Examples::of(rows, &catalogue, &judge);
+        let fitted = fit(&examples, &settings, |_| true);
+        write!(out, "{lang:<5} {:>5} {:>5}", rows.len(), fitted.cues.len())?;
+        if args.folds > 1 {
+            write!(out, "   {}", cross_validate(&examples, &settings, args.folds))?;
+        }
+        writeln!(out)?;
+        if let Some(folder) = &args.out {
+            let path = folder.join(format!("{lang}.toml"));
+            fs::write(&path, writing::toml(lang, rows, &examples, &fitted))
+                .with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn first(problems: Vec<Problem>) -> anyhow::Error {
+    anyhow::anyhow!("{}", problems.first().map(ToString::to_string).unwrap_or_default())
+}
+
+/// Precision, recall and F1 on certain rows, each judged by what the other parts taught.
+fn cross_validate(examples: &Examples, settings: &Settings, folds: usize) -> String {
+    let (mut found, mut wrong, mut missed) = (0.0, 0.0, 0.0);
+    for part in 0..folds {
+        let fitted = fit(examples, settings, |row| row % folds != part);
+        for row in (part..examples.len()).step_by(folds).filter(|&row| examples.is_certain(row)) {
+            match (fitted.complains(examples, row), examples.is_complaint(row)) {
+                (true, true) => found += 1.0,
+                (true, false) => wrong += 1.0,
+                (false, true) => missed += 1.0,
+                (false, false) => {}
+            }
+        }
+    }
+    let ratio = |part: f64, rest: f64| if part + rest > 0.0 { part / (part + rest) } else { 0.0 };
+    let (precision, recall) = (ratio(found, wrong), ratio(found, missed));
+    let f1 = if found > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 };
+    format!("{precision:.3}     {recall:.3}  {f1:.3}")
+}
