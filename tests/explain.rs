@@ -25,7 +25,7 @@ fn the_json_form_is_the_documented_one() {
         found.sort_unstable();
         assert_eq!(
             found,
-            ["complaints", "findings", "id", "mentioned", "outcome"],
+            ["complaints", "cues", "findings", "id", "mentioned", "outcome", "signs"],
             "these keys and no other"
         );
         assert!(explanation["id"].is_null(), "a text has no id");

@@ -278,6 +278,18 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
             }
         }
     }
+    // "e&" is compared as "e", which stands in every second post.
+    let is_letter = |name: &String| {
+        let folded = crate::phrases::folded_key(name);
+        folded.len() == 1 && folded.is_ascii()
+    };
+    if let Some(alias) =
+        service.aliases.iter().find(|alias| is_letter(alias) && service.require_any.is_empty())
+    {
+        report(format!(
+            "service `{id}`: the alias {alias:?} is compared as a single letter; it needs `require_any`"
+        ));
+    }
     if !service.ambiguous_in.is_empty() && service.require_any.is_empty() {
         report(format!(
             "service `{id}`: `ambiguous_in` says where `require_any` is needed, and there is none"
@@ -364,6 +376,8 @@ mod tests {
         check_refused("[[service]]\nid='a'\nname='A'\naliases=['!!']", 1, "no text can match");
         check_refused("[[service]]\nid='a'\nname='A'\n[[service]]\nid='a'\nname='A'", 4, "already in line 1");
         check_refused("[[service]]\nid='a'\nname='A'\ndepends_on=['zz']", 1, "`zz`");
+        check_refused("[[service]]\nid='a'\nname='A'\naliases=['e&']", 1, "single letter");
+        check_refused("[[service]]\nid='a'\nname='A'\naliases=['a']\nambiguous_in=['en']", 1, "require_any");
         check_refused(
             "[[service]]\nid='a'\nname='A'\nhandles=['H']\n[[service]]\nid='b'\nname='B'\nhandles=['h']",
             5,

@@ -11,6 +11,8 @@
 //! fits the weights with an L2 penalty (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 2nd ed.,
 //! §4.4) and writes them down as lexicon files.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Finding, Verdict};
@@ -20,6 +22,11 @@ use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
 
 /// The scale between weights and log-odds.
 pub const LOG_ODDS_PER_WEIGHT: f64 = 2.0;
+/// How clearly a phrase of the rules tells its symptom, in the unit of a lexicon's tells.
+const PHRASE_VOTES: f64 = 1.0;
+/// Hundredths of the unit of weight: sums of decimals are exact, and a post at the limit is on the same side of it
+/// whatever order its words stand in.
+pub(crate) type Hundredths = i32;
 /// How many letters of a word are looked up as its beginning, in scripts that part words by spaces.
 pub(crate) const PREFIX_LETTERS: [usize; 2] = [4, 6];
 /// The most words of a cue.
@@ -94,9 +101,27 @@ impl Sign {
 #[derive(Debug, Clone)]
 pub(crate) struct Cue {
     pub(crate) text: Box<str>,
-    pub(crate) language: LanguageTag,
-    pub(crate) weight: f64,
-    pub(crate) symptom: Option<Symptom>,
+    /// What it adds to the weight; 0 if it only tells.
+    pub(crate) weight: Hundredths,
+    /// What fails, and how clearly it says so.
+    pub(crate) tells: Option<(Symptom, f64)>,
+}
+
+/// A language that has cues.
+#[derive(Debug)]
+pub(crate) struct CueLanguage {
+    pub(crate) tag: LanguageTag,
+    /// The numbers of its cues.
+    pub(crate) ids: Range<u32>,
+    /// What the signs weigh, in the order of [`Sign::ALL`].
+    pub(crate) signs: Box<[Hundredths]>,
+}
+
+impl CueLanguage {
+    /// What `sign` adds.
+    pub(crate) fn weight(&self, sign: Sign) -> Hundredths {
+        self.signs[sign as usize]
+    }
 }
 
 /// What the words of one post come to. Reused from post to post.
@@ -107,8 +132,8 @@ pub(crate) struct CueSum {
     pub(crate) signs: Vec<Sign>,
     /// The language whose cues count.
     pub(crate) language: Option<LanguageTag>,
-    pub(crate) total: f64,
-    by_symptom: [f64; Symptom::ALL.len()],
+    pub(crate) total: Hundredths,
+    votes: [f64; Symptom::ALL.len()],
 }
 
 impl CueSum {
@@ -117,8 +142,8 @@ impl CueSum {
         self.found.clear();
         self.signs.clear();
         self.language = None;
-        self.total = 0.0;
-        self.by_symptom = [0.0; Symptom::ALL.len()];
+        self.total = 0;
+        self.votes = [0.0; Symptom::ALL.len()];
     }
 
     /// Adds up what `scan` and the rules found, in the language of the post or else the one that most cues are of.
@@ -130,73 +155,76 @@ impl CueSum {
         findings: &[Finding],
     ) {
         self.clear();
-        self.find(scan);
-        let known = post_language.filter(|&language| index.has_cues(language));
-        self.language = known.or_else(|| self.most_spoken(index));
-        let spoken = self.language;
-        self.found.retain(|&(id, _)| Some(index.cue(id).language) == spoken);
+        let languages = index.cue_languages();
+        let known = languages.iter().find(|language| Some(language.tag) == post_language);
+        let Some(language) = known.or_else(|| most_spoken(languages, scan)) else { return };
+        self.language = Some(language.tag);
+        for hit in &scan.hits {
+            match hit.value {
+                Mark::Cue(id) if language.ids.contains(&id) => self.found.push((id, hit.start)),
+                Mark::Marker(marker, _) => self.signs.push(Sign::of_marker(marker)),
+                _ => {}
+            }
+        }
+        self.found.sort_unstable();
+        self.found.dedup_by_key(|&mut (id, _)| id);
+        self.signs.extend(findings.iter().filter_map(Sign::of_finding));
+        self.signs.sort_unstable();
+        self.signs.dedup();
         for &(id, _) in &self.found {
             let cue = index.cue(id);
             self.total += cue.weight;
-            if let Some(symptom) = cue.symptom {
-                self.by_symptom[symptom as usize] += cue.weight;
+            if let Some((symptom, votes)) = cue.tells {
+                self.votes[symptom as usize] += votes;
             }
         }
-        self.find_signs(scan, findings);
-        if let Some(language) = spoken {
-            self.total += self.signs.iter().map(|&sign| index.sign_weight(language, sign)).sum::<f64>();
-        }
+        self.total += self.signs.iter().map(|&sign| language.weight(sign)).sum::<Hundredths>();
     }
 
-    fn find(&mut self, scan: &Scan) {
-        self.found.extend(scan.hits.iter().filter_map(|hit| match hit.value {
-            Mark::Cue(id) => Some((id, hit.start)),
-            _ => None,
-        }));
-        self.found.sort_unstable();
-        self.found.dedup_by_key(|&mut (id, _)| id);
-    }
-
-    fn most_spoken(&self, index: &Index) -> Option<LanguageTag> {
-        // Cues are numbered language by language, so those of one language stand together.
-        let runs = self.found.chunk_by(|&(a, _), &(b, _)| index.cue(a).language == index.cue(b).language);
-        let most = runs.max_by_key(|run| {
-            let language = index.cue(run[0].0).language;
-            (run.len(), language == LanguageTag::ENGLISH, std::cmp::Reverse(language))
-        })?;
-        Some(index.cue(most[0].0).language)
-    }
-
-    fn find_signs(&mut self, scan: &Scan, findings: &[Finding]) {
-        self.signs.extend(findings.iter().filter_map(Sign::of_finding));
-        self.signs.extend(scan.hits.iter().filter_map(|hit| match hit.value {
-            Mark::Marker(marker, _) => Some(Sign::of_marker(marker)),
-            _ => None,
-        }));
-        self.signs.sort_unstable();
-        self.signs.dedup();
-    }
-
-    /// What fails, by the words alone.
-    pub(crate) fn symptom(&self) -> Symptom {
-        let weight = |symptom: Symptom| self.by_symptom[symptom as usize];
-        let mut best = Symptom::Other;
+    /// What fails, by the words and by `of_phrase`, the symptom of the strongest phrase that counts.
+    pub(crate) fn symptom(&self, of_phrase: Option<Symptom>) -> Symptom {
+        let votes = |symptom: Symptom| {
+            let of_phrase = if of_phrase == Some(symptom) { PHRASE_VOTES } else { 0.0 };
+            self.votes[symptom as usize] + of_phrase
+        };
+        // Among equals the first, and `access` if nothing tells: that it is down is what most posts say.
+        let mut best = Symptom::Access;
         for &symptom in Symptom::ALL {
-            if weight(symptom) > weight(best) {
+            if votes(symptom) > votes(best) {
                 best = symptom;
             }
         }
         best
     }
 
-    /// The cue that adds most.
-    pub(crate) fn strongest(&self, index: &Index) -> Option<(u32, usize)> {
-        let weight = |&(id, _): &(u32, usize)| index.cue(id).weight;
-        self.found
-            .iter()
-            .copied()
-            .reduce(|best, next| if weight(&next) > weight(&best) { next } else { best })
+    /// The first word of the cue that adds most.
+    pub(crate) fn strongest(&self, index: &Index) -> Option<usize> {
+        let weight = |id: u32| index.cue(id).weight;
+        let heavier = |best: (u32, usize), next: (u32, usize)| {
+            if weight(next.0) > weight(best.0) { next } else { best }
+        };
+        self.found.iter().copied().reduce(heavier).map(|(_, start)| start)
     }
+}
+
+/// `weight` to the hundredth.
+pub(crate) fn hundredths(weight: f64) -> Hundredths {
+    // Within a few units of 0, as the lexicon's check sees to.
+    (weight * 100.0).round() as Hundredths
+}
+
+/// The language that most cues of a text are of; among equals English, then the first.
+fn most_spoken<'a>(languages: &'a [CueLanguage], scan: &Scan) -> Option<&'a CueLanguage> {
+    let mut counts = vec![0_u32; languages.len()];
+    for hit in &scan.hits {
+        if let Mark::Cue(id) = hit.value {
+            counts[languages.partition_point(|language| language.ids.end <= id)] += 1;
+        }
+    }
+    let most = counts.into_iter().zip(languages).max_by_key(|&(n, language)| {
+        (n, language.tag == LanguageTag::ENGLISH, std::cmp::Reverse(language.tag))
+    })?;
+    if most.0 > 0 { Some(most.1) } else { None }
 }
 
 /// Every cue that could be learned from a text, each once and ordered, as a lexicon file writes it: its words, pairs of

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::cues::{CueSum, Sign, candidates};
+use crate::cues::{CueSum, Sign, candidates, hundredths};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 /// A post counts from this weight on (DESIGN §5).
 const WEIGHT_MIN: f64 = 0.5;
+/// The category of networks.
+const NETWORK_CATEGORY: &str = "telecom";
 /// Texts from this many characters on are the same only if copied; short ones ("spotify down") are not.
 const LONG_TEXT_CHARS: usize = 40;
 
@@ -96,9 +98,14 @@ impl Judgement {
         self.rules_weight
     }
 
+    /// The language whose cues were counted.
+    pub fn cues_language(&self) -> Option<LanguageTag> {
+        self.cues.language
+    }
+
     /// What the words add to it.
     pub fn cues_weight(&self) -> f64 {
-        self.cues.total
+        f64::from(self.cues.total) / 100.0
     }
 
     /// What the rules found, each once.
@@ -145,6 +152,8 @@ pub struct Judge {
     services: FxHashMap<Box<str>, ServiceIndex>,
     /// Author names that speak for a service.
     official: FxHashMap<Box<str>, Vec<ServiceIndex>>,
+    /// Services that are networks, ordered: one that is down is a connection lost.
+    networks: Vec<ServiceIndex>,
     author_key: AuthorKey,
 }
 
@@ -153,15 +162,19 @@ impl Judge {
     pub fn new(catalogue: &Catalogue, lexicon: &Lexicon, author_key: AuthorKey) -> Self {
         let mut services = FxHashMap::default();
         let mut official: FxHashMap<Box<str>, Vec<ServiceIndex>> = FxHashMap::default();
+        let mut networks = Vec::new();
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
             services.insert(service.id.as_str().into(), index);
+            if service.category == NETWORK_CATEGORY {
+                networks.push(index);
+            }
             for name in &service.official {
                 let name = name.trim_start_matches('@').to_lowercase();
                 official.entry(name.into()).or_default().push(index);
             }
         }
-        Self { index: Index::new(catalogue, lexicon), services, official, author_key }
+        Self { index: Index::new(catalogue, lexicon), services, official, networks, author_key }
     }
 
     /// Judges `post`. The outcome is [`Outcome::Complaint`] if and only if `judgement` holds a complaint; whether it
@@ -219,16 +232,18 @@ impl Judge {
         outcome
     }
 
-    /// The cues that `judgement` found: their words, language and weight.
-    pub fn cues<'a>(&'a self, judgement: &'a Judgement) -> impl Iterator<Item = (&'a str, LanguageTag, f64)> {
-        let cue = |&(id, _): &(u32, usize)| self.index.cue(id);
-        judgement.cues.found.iter().map(cue).map(|cue| (cue.text.as_ref(), cue.language, cue.weight))
+    /// The cues that `judgement` found: their words and what they weigh.
+    pub fn cues<'a>(&'a self, judgement: &'a Judgement) -> impl Iterator<Item = (&'a str, f64)> {
+        let found = judgement.cues.found.iter().map(|&(id, _)| self.index.cue(id));
+        found.filter(|cue| cue.weight != 0).map(|cue| (cue.text.as_ref(), f64::from(cue.weight) / 100.0))
     }
 
     /// What the rules found and what that weighs in the language of the post.
     pub fn signs(&self, judgement: &Judgement) -> impl Iterator<Item = (Sign, f64)> {
-        let language = judgement.cues.language.unwrap_or(LanguageTag::UNDETERMINED);
-        judgement.cues.signs.iter().map(move |&sign| (sign, self.index.sign_weight(language, sign)))
+        let languages = self.index.cue_languages().iter();
+        let language = languages.into_iter().find(|language| Some(language.tag) == judgement.cues.language);
+        let weight = move |sign| language.map_or(0.0, |language| f64::from(language.weight(sign)) / 100.0);
+        judgement.cues.signs.iter().map(move |&sign| (sign, weight(sign)))
     }
 
     /// Adds what the words weigh to the services accused; accuses the one spoken of where they alone weigh enough.
@@ -240,15 +255,16 @@ impl Judge {
         accusations: &mut Vec<Accusation>,
     ) {
         if accusations.is_empty()
-            && cues.total >= WEIGHT_MIN
-            && let Some((id, at)) = cues.strongest(&self.index)
+            && cues.total >= hundredths(WEIGHT_MIN)
+            && let Some(language) = cues.language
+            && let Some(at) = cues.strongest(&self.index)
         {
             let accuse = |service| Accusation {
                 service,
                 weight: 0.0,
-                symptom: cues.symptom(),
+                symptom: Symptom::Access,
                 symptoms: Symptoms::default(),
-                language: self.index.cue(id).language,
+                language,
             };
             match addressed {
                 Some(service) => accusations.push(accuse(service)),
@@ -259,7 +275,15 @@ impl Judge {
             }
         }
         for accusation in accusations.iter_mut() {
-            accusation.weight = (accusation.weight + cues.total).min(1.0);
+            let is_by_phrase = accusation.weight > 0.0;
+            accusation.symptom = cues.symptom(is_by_phrase.then_some(accusation.symptom));
+            if accusation.symptom == Symptom::Access
+                && self.networks.binary_search(&accusation.service).is_ok()
+            {
+                accusation.symptom = Symptom::Connection;
+            }
+            let weight = hundredths(accusation.weight) + cues.total;
+            accusation.weight = (f64::from(weight) / 100.0).min(1.0);
             accusation.symptoms.insert(accusation.symptom);
         }
         accusations.retain(|accusation| accusation.weight >= WEIGHT_MIN);
@@ -414,6 +438,17 @@ id = 'slack'
 name = 'Slack'
 aliases = ['slack']
 require_any = ['workspace']
+[[service]]
+id = 'telco'
+name = 'Telco'
+category = 'telecom'
+aliases = ['telco']
+[[service]]
+id = 'orange'
+name = 'Orange'
+aliases = ['orange']
+require_any = ['fibre']
+ambiguous_in = ['en']
 ";
     const ENGLISH: &str = "
 language = 'en'
@@ -444,10 +479,33 @@ symptom = 'access'
 any = ['geht nicht']
 ";
 
+    /// What was learned of a language that has nothing else.
+    const DUTCH: &str = "
+language = 'nl'
+not_now = ['vorig jaar']
+[[cues]]
+weight = 0.6
+any = ['ligt eruit', 'laad*']
+[[cues]]
+weight = -0.7
+any = ['boek']
+[[cues]]
+weight = 0.3
+any = ['niks', 'hier']
+[[tells]]
+symptom = 'loading'
+votes = 0.8
+any = ['laad*']
+[signs]
+counts = 0.1
+says_not_now = -0.4
+";
+
     fn judge() -> (Judge, Catalogue) {
         let source = |text: &str| SourceText::new("test", text);
         let catalogue = Catalogue::load(false, &[source(CATALOGUE)]).expect("a good catalogue");
-        let lexicon = Lexicon::load(false, &[source(ENGLISH), source(GERMAN)]).expect("a good lexicon");
+        let lexicon = [source(ENGLISH), source(GERMAN), source(DUTCH)];
+        let lexicon = Lexicon::load(false, &lexicon).expect("a good lexicon");
         (Judge::new(&catalogue, &lexicon, [7; 16]), catalogue)
     }
 
@@ -555,6 +613,61 @@ any = ['geht nicht']
         check_post(&Post { lang: Some("en"), ..post("spotify geht nicht") }, "no_complaint");
         check_post(&Post { lang: Some("de"), ..post("spotify is down") }, "complaint spotify:1:access");
         check_post(&Post { lang: Some("xx"), ..post("spotify geht nicht") }, "complaint spotify:0.5:access");
+    }
+
+    #[track_caller]
+    fn check_dutch(text: &str, expected: &str) {
+        check_post(&Post { lang: Some("nl"), ..post(text) }, expected);
+    }
+
+    #[test]
+    fn words_complain_where_no_phrase_does() {
+        check_dutch("spotify ligt eruit", "complaint spotify:0.6:access");
+        check_dutch("spotify en dan niks", "no_complaint");
+        check_dutch("hier ook niks, spotify?", "complaint spotify:0.6:access");
+        check_dutch("niks niks niks spotify", "no_complaint");
+        check_dutch("het ligt eruit", "no_service");
+        check_dutch("ik las een boek en spotify ligt eruit", "no_complaint");
+    }
+
+    #[test]
+    fn words_add_to_the_phrases_and_take_from_them() {
+        check_dutch("niks. spotify. all of it is dull, gloomy and down", "no_complaint");
+        check_dutch("spotify is down, hier", "complaint spotify:1:access");
+        check_dutch("spotify for all of us here in town is down boek", "no_complaint");
+        check_dutch("spotify is down boek hier", "complaint spotify:0.7:access");
+    }
+
+    #[test]
+    fn what_the_rules_found_weighs_too() {
+        check_dutch("vorig jaar lag het, ligt eruit spotify", "no_complaint");
+        check_dutch("vorig jaar ligt eruit hier spotify", "complaint spotify:0.5:access");
+    }
+
+    #[test]
+    fn words_tell_what_fails() {
+        check_dutch("spotify laadt", "complaint spotify:0.6:loading");
+        check_dutch("#spotifydown laadt", "complaint spotify:1:access");
+    }
+
+    #[test]
+    fn without_a_language_the_one_that_most_words_are_of_is_taken() {
+        check("spotify ligt eruit", "complaint spotify:0.6:access");
+        check_post(&Post { lang: Some("de"), ..post("spotify ligt eruit") }, "complaint spotify:0.6:access");
+    }
+
+    #[test]
+    fn a_network_that_is_down_is_a_connection_lost() {
+        check("telco is down", "complaint telco:1:connection");
+    }
+
+    #[test]
+    fn a_name_needs_no_context_where_it_is_no_common_word() {
+        check("orange is down", "no_service");
+        check("orange geht nicht", "complaint orange:0.5:access");
+        check_post(&Post { lang: Some("de"), ..post("orange is down") }, "complaint orange:1:access");
+        check_post(&Post { lang: Some("en"), ..post("orange is down") }, "no_service");
+        check_post(&Post { lang: Some("en"), ..post("orange fibre is down") }, "complaint orange:1:access");
     }
 
     #[test]

@@ -97,12 +97,21 @@ pub struct PhraseGroup {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CueGroup {
-    /// What each adds, once a post, in the unit of [`Tier::weight`].
+    /// What each adds, once a post, in the unit of [`Tier::weight`], to the hundredth.
     pub weight: f64,
-    /// What fails, if the words tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub symptom: Option<Symptom>,
     /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`.
+    pub any: Vec<String>,
+}
+
+/// Words that tell what fails, in a post that complains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TellGroup {
+    /// What they tell.
+    pub symptom: Symptom,
+    /// How clearly: the votes of a symptom's words are added up, and a phrase of the rules has one for its own.
+    pub votes: f64,
+    /// The words, written as those of [`CueGroup`].
     pub any: Vec<String>,
 }
 
@@ -145,6 +154,9 @@ pub struct Language {
     /// What the words of a post add to its weight.
     #[serde(default)]
     pub cues: Vec<CueGroup>,
+    /// What fails, by the words of a post.
+    #[serde(default)]
+    pub tells: Vec<TellGroup>,
     /// What it adds that the rules found something, in the unit of [`Tier::weight`].
     #[serde(default)]
     pub signs: BTreeMap<Sign, f64>,
@@ -186,6 +198,7 @@ impl Lexicon {
     pub fn without_cues(mut self) -> Self {
         for language in &mut self.languages {
             language.cues.clear();
+            language.tells.clear();
             language.signs.clear();
         }
         self
@@ -210,6 +223,7 @@ fn merge(merged: &mut BTreeMap<String, Language>, language: Language) {
             known.word_beginnings.extend(language.word_beginnings);
             known.phrases.extend(language.phrases);
             known.cues.extend(language.cues);
+            known.tells.extend(language.tells);
             known.signs.extend(language.signs);
         }
         _ => {
@@ -268,33 +282,35 @@ fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<P
     }
 }
 
-/// What is wrong with the weights and words of the cues.
+/// What is wrong with the weights and words of cues and tells.
 fn check_cues(language: &Language, report: &mut impl FnMut(&str, String)) {
     let is_weight = |weight: f64| weight.is_finite() && weight.abs() <= CUE_WEIGHT_MAX;
     for (sign, weight) in language.signs.iter().filter(|&(_, &weight)| !is_weight(weight)) {
-        report("signs", format!("`signs` gives {sign:?} {weight}; it must be within {CUE_WEIGHT_MAX} of 0"));
+        let name = sign.name();
+        report(name, format!("the sign `{name}` weighs {weight}; it must be within {CUE_WEIGHT_MAX} of 0"));
     }
-    for group in &language.cues {
-        for cue in &group.any {
-            if !is_weight(group.weight) {
-                let weight = group.weight;
-                report(
-                    cue,
-                    format!("the cue {cue:?} weighs {weight}; it must be within {CUE_WEIGHT_MAX} of 0"),
-                );
-            } else if let Some(prefix) = cue.strip_suffix('*').filter(|prefix| !prefix.ends_with(' ')) {
-                let n = crate::phrases::folded_key(prefix).chars().count();
-                if prefix.contains(' ') || !PREFIX_LETTERS.contains(&n) {
-                    report(
-                        cue,
-                        format!("the cue {cue:?} must be one word with 4 or 6 letters before the `*`"),
-                    );
-                }
-            } else if let Some(fault) = phrase_fault(cue) {
-                report(cue, format!("`cues` has {cue:?}, which {fault}"));
-            }
+    let cues = language.cues.iter().map(|group| (group.weight, &group.any));
+    let tells = language.tells.iter().map(|group| (group.votes, &group.any));
+    for (weight, cue) in cues.chain(tells).flat_map(|(weight, any)| any.iter().map(move |cue| (weight, cue)))
+    {
+        if !is_weight(weight) {
+            report(cue, format!("{cue:?} weighs {weight}; it must be within {CUE_WEIGHT_MAX} of 0"));
+        } else if let Some(fault) = cue_fault(cue) {
+            report(cue, format!("`cues` or `tells` has {cue:?}, which {fault}"));
         }
     }
+}
+
+/// Why no text could match `cue`, if so.
+fn cue_fault(cue: &str) -> Option<&'static str> {
+    let Some(prefix) = cue.strip_suffix('*').filter(|prefix| !prefix.ends_with(' ')) else {
+        return phrase_fault(cue);
+    };
+    let n = crate::phrases::folded_key(prefix).chars().count();
+    if prefix.contains(' ') || !PREFIX_LETTERS.contains(&n) {
+        return Some("is no beginning of a word that is looked up: it must be one word of 4 or 6 letters");
+    }
+    None
 }
 
 /// Whether `tag` is a BCP 47 primary subtag as we write it: two or three lower-case letters.
@@ -359,6 +375,14 @@ mod tests {
             "begins or ends",
         );
         check_refused("language='en'\n[[phrases]]\ntier='B'\nsymptom='sadness'\nany=['x']", 4, "sadness");
+        check_refused("language='en'\n[[cues]]\nweight=7.0\nany=['stuck']", 4, "within 5 of 0");
+        check_refused("language='en'\n[[cues]]\nweight=0.5\nany=['stu*']", 4, "4 or 6 letters");
+        check_refused(
+            "language='en'\n[[tells]]\nsymptom='login'\nvotes=1.0\nany=['!']",
+            5,
+            "no text can match",
+        );
+        check_refused("language='en'\n[signs]\nluck=0.5", 3, "luck");
         check_refused(
             "language='en'\n[[phrases]]\ntier='A'\nsymptom='access'\nany=['is down']\n[[phrases]]\ntier='B'\nsymptom='access'\nany=['Is Down']",
             9,

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::cues::{Cue, Sign};
+use crate::cues::{Cue, CueLanguage, Sign, hundredths};
 use crate::fold::{FoldedText, WordKind};
 use crate::lexicon::{Language, Lexicon, Symptom, Tier};
 use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
@@ -108,8 +108,7 @@ pub(crate) struct Index {
     trie: PhraseTrie<Mark>,
     phrases: Vec<Phrase>,
     cues: Vec<Cue>,
-    /// For each language that has cues what the signs weigh, in the order of [`Sign::ALL`].
-    signs: Vec<(LanguageTag, Box<[f64]>)>,
+    cue_languages: Vec<CueLanguage>,
     languages: Vec<LanguageTag>,
     /// For each service how its names are ambiguous.
     ambiguities: Vec<Ambiguity>,
@@ -127,7 +126,7 @@ impl Index {
             trie: PhraseTrieBuilder::new().build(),
             phrases: Vec::new(),
             cues: Vec::new(),
-            signs: Vec::new(),
+            cue_languages: Vec::new(),
             languages: Vec::new(),
             ambiguities: Vec::new(),
             handles: FxHashMap::default(),
@@ -218,37 +217,35 @@ impl Index {
 
     fn add_cues(&mut self, language: &Language, trie: &mut PhraseTrieBuilder<Mark>) {
         let tag = LanguageTag::primary_of(&language.language);
-        let weights = Sign::ALL.iter().map(|sign| language.signs.get(sign).copied().unwrap_or(0.0));
-        self.signs.push((tag, weights.collect()));
-        for group in &language.cues {
-            for text in &group.any {
-                let id = u32::try_from(self.cues.len()).expect("far fewer than 2^32 cues");
+        let from = self.n_cues();
+        let cues = language.cues.iter().map(|group| (&group.any, group.weight, None));
+        let tells = language.tells.iter().map(|group| (&group.any, 0.0, Some((group.symptom, group.votes))));
+        for (any, weight, tells) in cues.chain(tells) {
+            for text in any {
+                let id = self.n_cues();
                 match text.strip_suffix('*') {
                     Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
                     None => trie.insert(text, Mark::Cue(id)),
                 }
-                self.cues.push(Cue {
-                    text: text.as_str().into(),
-                    language: tag,
-                    weight: group.weight,
-                    symptom: group.symptom,
-                });
+                self.cues.push(Cue { text: text.as_str().into(), weight: hundredths(weight), tells });
             }
         }
+        let weight = |sign| hundredths(language.signs.get(sign).copied().unwrap_or(0.0));
+        let signs = Sign::ALL.iter().map(weight).collect();
+        self.cue_languages.push(CueLanguage { tag, ids: from..self.n_cues(), signs });
+    }
+
+    fn n_cues(&self) -> u32 {
+        u32::try_from(self.cues.len()).expect("far fewer than 2^32 cues")
     }
 
     pub(crate) fn cue(&self, id: u32) -> &Cue {
         &self.cues[id as usize]
     }
 
-    pub(crate) fn has_cues(&self, language: LanguageTag) -> bool {
-        self.signs.iter().any(|&(other, _)| other == language)
-    }
-
-    /// What `sign` adds in a post of `language`.
-    pub(crate) fn sign_weight(&self, language: LanguageTag, sign: Sign) -> f64 {
-        let weights = self.signs.iter().find(|&&(other, _)| other == language);
-        weights.map_or(0.0, |(_, weights)| weights[sign as usize])
+    /// The languages that have cues, in the order of their cues.
+    pub(crate) fn cue_languages(&self) -> &[CueLanguage] {
+        &self.cue_languages
     }
 
     pub(crate) fn phrase(&self, id: u32) -> &Phrase {

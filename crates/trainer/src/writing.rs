@@ -1,5 +1,6 @@
 //! What was learned, as a lexicon file.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use groundswell_core::Symptom;
@@ -9,10 +10,13 @@ use crate::fit::{Fitted, WEIGHT_STEPS};
 use crate::rows::Row;
 
 const LINE_CHARS_MAX: usize = 110;
-/// A cue names a symptom from this share of the complaints it stands in; below, complaints of all kinds use it.
-const SYMPTOM_SHARE_MIN: f64 = 0.4;
+/// A cue tells a symptom from this share of the complaints it stands in; below, complaints of all kinds use it.
+const SHARE_MIN: f64 = 0.3;
+const VOTES_MIN: f64 = 0.15;
+/// Votes are written in so many steps a unit.
+const VOTE_STEPS: f64 = 10.0;
 /// So many complaints of the language's usual mix are mixed in, so that two rows do not settle a symptom.
-const PRIOR_ROWS: f64 = 1.0;
+const PRIOR_ROWS: f64 = 3.0;
 
 /// The file for `lang`.
 pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitted) -> String {
@@ -22,21 +26,25 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
          language = \"{lang}\"\nextend = true\n",
         rows.len()
     );
-    let symptoms = symptoms(examples, fitted);
     // By weight in steps, so that equal weights are equal keys; the greatest first.
-    let mut groups: BTreeMap<(std::cmp::Reverse<i64>, Option<&str>), Vec<&str>> = BTreeMap::new();
+    let mut by_weight: BTreeMap<Reverse<i64>, Vec<&str>> = BTreeMap::new();
     for &cue in &fitted.cues {
         let weight = (fitted.weight(cue) * WEIGHT_STEPS).round() as i64;
-        let symptom = symptoms.get(&cue).map(|symptom| symptom.name());
-        groups.entry((std::cmp::Reverse(weight), symptom)).or_default().push(&examples.vocabulary.cues[cue]);
+        by_weight.entry(Reverse(weight)).or_default().push(&examples.vocabulary.cues[cue]);
     }
-    for ((std::cmp::Reverse(weight), symptom), mut cues) in groups {
-        cues.sort_unstable();
+    for (Reverse(weight), cues) in by_weight {
         out += &format!("\n[[cues]]\nweight = {:.2}\n", weight as f64 / WEIGHT_STEPS);
-        if let Some(symptom) = symptom {
-            out += &format!("symptom = \"{symptom}\"\n");
-        }
-        write_list(&mut out, &cues);
+        write_list(&mut out, cues);
+    }
+    let mut by_symptom: BTreeMap<(Symptom, Reverse<i64>), Vec<&str>> = BTreeMap::new();
+    for (cue, (symptom, votes)) in tells(examples) {
+        let votes = (votes * VOTE_STEPS).round() as i64;
+        by_symptom.entry((symptom, Reverse(votes))).or_default().push(&examples.vocabulary.cues[cue]);
+    }
+    for ((symptom, Reverse(votes)), cues) in by_symptom {
+        let (symptom, votes) = (symptom.name(), votes as f64 / VOTE_STEPS);
+        out += &format!("\n[[tells]]\nsymptom = \"{symptom}\"\nvotes = {votes:.1}\n");
+        write_list(&mut out, cues);
     }
     if !fitted.signs.is_empty() {
         out.push_str("\n[signs]\n");
@@ -47,34 +55,37 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
     out
 }
 
-/// For each cue that speaks for a complaint the symptom that it tells, if it tells one.
-fn symptoms(examples: &Examples, fitted: &Fitted) -> BTreeMap<usize, Symptom> {
+/// For each cue that tells a symptom which, and how clearly: its share of the complaints with the cue, times the
+/// logarithm of how much more that is than its share of all complaints.
+fn tells(examples: &Examples) -> BTreeMap<usize, (Symptom, f64)> {
     let mut counts: BTreeMap<usize, [f64; Symptom::ALL.len()]> = BTreeMap::new();
     let mut usual = [0.0; Symptom::ALL.len()];
     for row in 0..examples.len() {
-        let named = examples.symptoms(row);
-        for &symptom in named {
-            let share = 1.0 / named.len() as f64;
-            usual[symptom as usize] += share;
+        if let Some(&symptom) = examples.symptoms(row).first() {
+            usual[symptom as usize] += 1.0;
             for &cue in examples.cues(row) {
-                counts.entry(cue).or_default()[symptom as usize] += share;
+                counts.entry(cue).or_default()[symptom as usize] += 1.0;
             }
         }
     }
     let n_usual: f64 = usual.iter().sum::<f64>().max(1.0);
-    let told = |&cue: &usize| {
-        let counts = counts.get(&cue).filter(|_| fitted.weight(cue) > 0.0)?;
-        let n: f64 = counts.iter().sum::<f64>() + PRIOR_ROWS;
-        let share = |symptom: Symptom| {
-            (counts[symptom as usize] + PRIOR_ROWS * usual[symptom as usize] / n_usual) / n
+    let told = |(cue, counts): (usize, [f64; Symptom::ALL.len()])| {
+        let n = counts.iter().sum::<f64>();
+        let share_of = |symptom: Symptom| {
+            let usual = usual[symptom as usize] / n_usual;
+            let share = (counts[symptom as usize] + PRIOR_ROWS * usual) / (n + PRIOR_ROWS);
+            (symptom, share, share / usual.max(1.0 / n_usual))
         };
-        let best = Symptom::ALL.iter().copied().max_by(|&a, &b| share(a).total_cmp(&share(b)))?;
-        (share(best) >= SYMPTOM_SHARE_MIN).then_some((cue, best))
+        let shares = Symptom::ALL.iter().map(|&symptom| share_of(symptom));
+        let (symptom, share, lift) = shares.max_by(|a, b| (a.1 * a.2).total_cmp(&(b.1 * b.2)))?;
+        let votes = share * libm::log(lift);
+        (n >= 2.0 && share >= SHARE_MIN && votes >= VOTES_MIN).then_some((cue, (symptom, votes)))
     };
-    fitted.cues.iter().filter_map(told).collect()
+    counts.into_iter().filter_map(told).collect()
 }
 
-fn write_list(out: &mut String, cues: &[&str]) {
+fn write_list(out: &mut String, mut cues: Vec<&str>) {
+    cues.sort_unstable();
     out.push_str("any = [");
     let mut line = String::new();
     for cue in cues {

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use groundswell_core::{Catalogue, EventTime, Finding, Judge, Judgement, LanguageTag, Outcome, Post};
+use groundswell_core::{Catalogue, EventTime, Finding, Judge, Judgement, Outcome, Post};
 use groundswell_io::lines::{Line, Lines};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ Standard input (`-`) is read line by line: a JSON object is taken for a post, an
 each text or post gives one line:
   {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\"}], \"mentioned\": [service],
    \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}],
-   \"cues\": [{\"words\", \"language\", \"weight\"}], \"signs\": [{\"sign\", \"weight\"}]}
+   \"cues\": [{\"words\", \"weight\"}], \"signs\": [{\"sign\", \"weight\"}]}
 `id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
 of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.";
 
@@ -74,7 +74,6 @@ struct Explanation<'a> {
 #[derive(Serialize)]
 struct WireCue<'a> {
     words: &'a str,
-    language: String,
     weight: f64,
 }
 
@@ -283,12 +282,8 @@ impl<W: Write> Explainer<'_, W> {
 
 /// What the words add, the heaviest first.
 fn wire_cues<'a>(judge: &'a Judge, judgement: &'a Judgement) -> Vec<WireCue<'a>> {
-    let wire = |(words, language, weight): (_, LanguageTag, _)| WireCue {
-        words,
-        language: language.as_str().to_owned(),
-        weight,
-    };
-    let mut cues: Vec<WireCue<'_>> = judge.cues(judgement).map(wire).collect();
+    let mut cues: Vec<WireCue<'_>> =
+        judge.cues(judgement).map(|(words, weight)| WireCue { words, weight }).collect();
     cues.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.words.cmp(b.words)));
     cues
 }
