@@ -3,7 +3,9 @@
 //! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout. None of
 //! it is tried on a word that is known as it stands, so that a form with a meaning of its own keeps it.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::matching::LanguageTag;
 
 /// The shortest name that endings are taken off, letters: shorter ones become other words ("box", "boxen").
 const STEM_LETTERS_MIN: usize = 4;
@@ -19,8 +21,8 @@ const STRETCH_MIN: usize = 3;
 pub(crate) struct Forms {
     /// What is written onto any word in front, the longest first.
     pub(crate) beginnings: Vec<Box<str>>,
-    /// What is hung onto words of names.
-    pub(crate) endings: FxHashSet<Box<str>>,
+    /// What is hung onto words of names, and in which languages.
+    endings: FxHashMap<Box<str>, Vec<LanguageTag>>,
     stems: FxHashSet<Box<str>>,
     /// A bit for each hash of the first letters of `stems`: most words are no name's form, and one look says so.
     stem_starts: StartBits,
@@ -57,6 +59,11 @@ impl StartBits {
 }
 
 impl Forms {
+    /// Adds what `language` hangs onto words of names.
+    pub(crate) fn insert_ending(&mut self, ending: &str, language: LanguageTag) {
+        self.endings.entry(ending.into()).or_default().push(language);
+    }
+
     /// Adds a word that endings are hung onto, if it is long enough.
     pub(crate) fn insert_stem(&mut self, word: &str) {
         if word.chars().count() >= STEM_LETTERS_MIN {
@@ -72,9 +79,16 @@ impl Forms {
         self
     }
 
-    /// What `known` gives for the word that the unknown word `letters` is a form of.
-    pub(crate) fn base_of<T>(&self, letters: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let of_affixes = |word: &str| self.stem(word, &known).or_else(|| self.rest(word, &known));
+    /// What `known` gives for the word that the unknown word `letters` is a form of, in a text of `language`, or of any
+    /// language if that is not known.
+    pub(crate) fn base_of<T>(
+        &self,
+        letters: &str,
+        language: Option<LanguageTag>,
+        known: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let of_affixes =
+            |word: &str| self.stem(word, language, &known).or_else(|| self.rest(word, language, &known));
         let of_squeezed = |letters_kept| {
             let word = squeezed(letters, letters_kept);
             known(&word).or_else(|| of_affixes(&word))
@@ -84,22 +98,36 @@ impl Forms {
     }
 
     /// The name in `word` without its ending.
-    fn stem<T>(&self, word: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+    fn stem<T>(
+        &self,
+        word: &str,
+        language: Option<LanguageTag>,
+        known: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         if !self.stem_starts.may_hold(word) {
             return None;
         }
+        let is_ending = |ending: &str| {
+            let languages = self.endings.get(ending);
+            languages.is_some_and(|spoken| language.is_none_or(|language| spoken.contains(&language)))
+        };
         let cuts = word.char_indices().rev().take(ENDING_LETTERS_MAX);
         cuts.map(|(at, _)| word.split_at(at))
-            .find(|(stem, ending)| self.stems.contains(*stem) && self.endings.contains(*ending))
+            .find(|(stem, ending)| self.stems.contains(*stem) && is_ending(ending))
             .and_then(|(stem, _)| known(stem))
     }
 
     /// The word behind a beginning, itself perhaps a name with an ending.
-    fn rest<T>(&self, word: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {
+    fn rest<T>(
+        &self,
+        word: &str,
+        language: Option<LanguageTag>,
+        known: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let rests = self.beginnings.iter().filter_map(|beginning| word.strip_prefix(beginning.as_ref()));
         rests
             .filter(|rest| rest.chars().count() >= REST_LETTERS_MIN)
-            .find_map(|rest| known(rest).or_else(|| self.stem(rest, &known)))
+            .find_map(|rest| known(rest).or_else(|| self.stem(rest, language, &known)))
     }
 }
 
@@ -136,10 +164,13 @@ mod tests {
             forms.insert_stem(name);
         }
         forms.beginnings = ["و", "ال", "وال"].map(Into::into).to_vec();
-        forms.endings = ["a", "owi", "s", "en"].map(Into::into).into_iter().collect();
+        let polish = LanguageTag::primary_of("pl");
+        ["a", "owi", "s", "en"].iter().for_each(|ending| forms.insert_ending(ending, polish));
         let words = ["netflix", "google", "واتساب", "box", "down", "تعطل", "500", "see"];
         let known = |word: &str| words.iter().copied().find(|known| *known == word);
-        assert_eq!(forms.sorted().base_of(word, known), expected, "of {word:?}");
+        let forms = forms.sorted();
+        assert_eq!(forms.base_of(word, None, known), expected, "of {word:?}");
+        assert_eq!(forms.base_of(word, Some(polish), known), expected, "of {word:?} in Polish");
     }
 
     #[test]
@@ -149,6 +180,16 @@ mod tests {
         check("downa", None);
         check("boxen", None);
         check("netflixxy", None);
+    }
+
+    #[test]
+    fn endings_are_those_of_the_language() {
+        let mut forms = Forms::default();
+        forms.insert_stem("lapos");
+        forms.insert_ending("te", LanguageTag::primary_of("tr"));
+        let known = |word: &str| (word == "lapos").then_some(());
+        assert_eq!(forms.base_of("laposte", Some(LanguageTag::primary_of("tr")), known), Some(()));
+        assert_eq!(forms.base_of("laposte", Some(LanguageTag::primary_of("fr")), known), None);
     }
 
     #[test]

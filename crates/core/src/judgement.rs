@@ -194,7 +194,7 @@ impl Judge {
             Some(Some(&service)) => Some(service),
             None => None,
         };
-        let language = post.lang.map(LanguageTag::primary_of);
+        let language = language_of(post);
         self.index.scan(post.text, language, &mut judgement.scan);
         let Judgement { scan, findings, accusations, cues, rules_weight, .. } = &mut *judgement;
         if addressed.is_none() && scan.mentions.is_empty() {
@@ -224,7 +224,7 @@ impl Judge {
         let outcome = self.judge(post, judgement);
         if matches!(outcome, Outcome::NoService | Outcome::Repost | Outcome::Official) {
             let addressed = post.service.and_then(|id| self.services.get(id)).copied();
-            let language = post.lang.map(LanguageTag::primary_of);
+            let language = language_of(post);
             let Judgement { scan, findings, cues, .. } = &mut *judgement;
             find(&self.index, scan, language, addressed, findings);
             cues.add_up(&self.index, scan, language, findings);
@@ -356,6 +356,11 @@ impl Judge {
         hasher.write(bytes);
         hasher.finish()
     }
+}
+
+/// The language that a post is tagged with; `und` and tags that are none say nothing.
+fn language_of(post: &Post<'_>) -> Option<LanguageTag> {
+    post.lang.map(LanguageTag::primary_of).filter(|&tag| tag != LanguageTag::UNDETERMINED)
 }
 
 fn country_code(country: &str) -> Option<[u8; 2]> {

@@ -189,7 +189,7 @@ impl Index {
                     trie.insert(phrase, Mark::Marker(marker, tag));
                 }
             }
-            trie.insert_affixes(&language.word_beginnings, &language.name_endings);
+            trie.insert_affixes(&language.word_beginnings, &language.name_endings, tag);
             self.suffixes.extend(language.hashtag_suffixes.iter().map(|suffix| (joined(suffix), tag)));
             for group in &language.phrases {
                 for text in &group.any {
@@ -275,7 +275,7 @@ impl Index {
         if context.is_empty() || languages.is_empty() {
             return !context.is_empty();
         }
-        if let Some(language) = post_language.filter(|&language| language != LanguageTag::UNDETERMINED) {
+        if let Some(language) = post_language {
             return languages.contains(&language);
         }
         let mut spoken = hits.iter().filter_map(|hit| match hit.value {
@@ -289,7 +289,7 @@ impl Index {
     pub(crate) fn scan(&self, text: &str, post_language: Option<LanguageTag>, scan: &mut Scan) {
         scan.text.fold(text);
         scan.mentions.clear();
-        self.trie.find(&scan.text, &mut scan.word_ids, &mut scan.hits);
+        self.trie.find(&scan.text, post_language, &mut scan.word_ids, &mut scan.hits);
         for hit in &scan.hits {
             if let Mark::Alias(service) = hit.value {
                 let certain = !self.is_ambiguous(service, post_language, &scan.hits);

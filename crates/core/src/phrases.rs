@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::cues::prefixes;
 use crate::fold::{FoldedText, WordKind};
 use crate::forms::{Forms, StartBits};
+use crate::matching::LanguageTag;
 
 /// The longest phrase. It bounds the walk from one position; Japanese phrases have a word a character.
 pub(crate) const PHRASE_WORDS_MAX: usize = 24;
@@ -93,12 +94,17 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     }
 
     /// Adds what a language hangs onto words in front, and onto names behind.
-    pub(crate) fn insert_affixes(&mut self, beginnings: &[String], endings: &[String]) {
+    pub(crate) fn insert_affixes(
+        &mut self,
+        beginnings: &[String],
+        endings: &[String],
+        language: LanguageTag,
+    ) {
         for beginning in beginnings {
             self.forms.beginnings.push(folded_key(beginning).into());
         }
         for ending in endings {
-            self.forms.endings.insert(folded_key(ending).into());
+            self.forms.insert_ending(&folded_key(ending), language);
         }
     }
 
@@ -193,9 +199,9 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 
 impl<V: Copy> PhraseTrie<V> {
     /// The number of a word, or of the word that it is a form of.
-    fn id_of(&self, letters: &str) -> Option<WordId> {
+    fn id_of(&self, letters: &str, language: Option<LanguageTag>) -> Option<WordId> {
         let known = |letters: &str| self.words.get(letters).copied();
-        known(letters).or_else(|| self.forms.base_of(letters, known))
+        known(letters).or_else(|| self.forms.base_of(letters, language, known))
     }
 
     /// The node that `word` leads to from `node`, if any.
@@ -205,11 +211,17 @@ impl<V: Copy> PhraseTrie<V> {
     }
 
     /// Finds every phrase in `text`, in the order of their first words. `ids` and `hits` are scratch and result.
-    pub(crate) fn find(&self, text: &FoldedText, ids: &mut Vec<Option<u32>>, hits: &mut Vec<Hit<V>>) {
+    pub(crate) fn find(
+        &self,
+        text: &FoldedText,
+        language: Option<LanguageTag>,
+        ids: &mut Vec<Option<u32>>,
+        hits: &mut Vec<Hit<V>>,
+    ) {
         ids.clear();
         hits.clear();
         ids.extend(text.words().iter().map(|word| match word.kind {
-            WordKind::Plain | WordKind::Hashtag => self.id_of(text.letters(word)),
+            WordKind::Plain | WordKind::Hashtag => self.id_of(text.letters(word), language),
             WordKind::Handle | WordKind::Host => None,
         }));
         for (start, id) in ids.iter().enumerate() {
@@ -283,7 +295,7 @@ mod tests {
         let mut folded = FoldedText::default();
         folded.fold(text);
         let (mut ids, mut hits) = (Vec::new(), Vec::new());
-        trie.find(&folded, &mut ids, &mut hits);
+        trie.find(&folded, None, &mut ids, &mut hits);
         let found: Vec<&str> = hits.iter().map(|hit| phrases[hit.value]).collect();
         assert_eq!(found, expected, "in {text:?}");
     }

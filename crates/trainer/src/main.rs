@@ -25,9 +25,13 @@ use crate::rows::Row;
 /// Learns the cues of each language from labelled posts, and tells how well they do on rows left out.
 #[derive(Debug, Parser)]
 struct Args {
-    /// CSV files with the columns id, lang, text, service, label, and if they have them symptom, certain, addressed.
-    #[arg(required = true, value_name = "ROWS.csv")]
+    /// CSV files with the columns id, lang, text, service, label, and if they have them symptom, certain, addressed; or
+    /// files of cases of `groundswell test`.
+    #[arg(required = true, value_name = "ROWS")]
     rows: Vec<PathBuf>,
+    /// Posts as JSON lines with `id` and `text`, for rows without a text.
+    #[arg(long, value_name = "POSTS.jsonl")]
+    posts: Option<PathBuf>,
     /// Where to write a file for each language; without it nothing is written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -51,10 +55,8 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let mut by_language: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    for path in &args.rows {
-        for row in rows::read(path)? {
-            by_language.entry(row.lang.clone()).or_default().push(row);
-        }
+    for row in rows::read_all(&args.rows, args.posts.as_deref())? {
+        by_language.entry(row.lang.clone()).or_default().push(row);
     }
     by_language.retain(|lang, _| args.lang.is_empty() || args.lang.contains(lang));
     ensure!(!by_language.is_empty(), "no row is left");

@@ -1,6 +1,8 @@
 //! Labelled rows as they are read.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -8,9 +10,14 @@ use serde::Deserialize;
 /// One labelled post.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
+    #[serde(default)]
+    pub(crate) id: String,
     pub(crate) lang: String,
+    /// Empty if it is not ours to publish: it is then looked up by id among the posts.
+    #[serde(default)]
     pub(crate) text: String,
     /// The service that it is about, by id, if that is known.
+    #[serde(default)]
     pub(crate) service: String,
     /// 1 if the author reports a failure of now.
     pub(crate) label: u8,
@@ -25,8 +32,49 @@ pub(crate) struct Row {
     pub(crate) addressed: Option<u8>,
 }
 
-/// Reads a file of rows.
-pub(crate) fn read(path: &Path) -> Result<Vec<Row>> {
+/// A post of a data set, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Post {
+    id: String,
+    text: String,
+}
+
+/// A file of cases of `groundswell test`, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Cases {
+    #[serde(default)]
+    text: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    text: String,
+    lang: Option<String>,
+    service: Option<String>,
+    complains: Vec<String>,
+    #[serde(default)]
+    symptom: String,
+}
+
+/// Reads files of rows (CSV) and of cases (TOML), and the texts that they lack from `posts` (JSON lines).
+pub(crate) fn read_all(paths: &[PathBuf], posts: Option<&Path>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for path in paths {
+        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+        rows.extend(if is_toml { read_cases(path)? } else { read_csv(path)? });
+    }
+    if let Some(posts) = posts {
+        let texts = read_texts(posts)?;
+        for row in rows.iter_mut().filter(|row| row.text.is_empty()) {
+            row.text = texts.get(&row.id).cloned().unwrap_or_default();
+        }
+    }
+    let n_lacking = rows.iter().filter(|row| row.text.is_empty()).count();
+    ensure!(n_lacking == 0, "{n_lacking} rows have no text; name the file of posts that has it with --posts");
+    Ok(rows)
+}
+
+fn read_csv(path: &Path) -> Result<Vec<Row>> {
     let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
     let mut rows = Vec::new();
     for (number, row) in reader.deserialize().enumerate() {
@@ -36,4 +84,33 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Row>> {
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// The cases that name their language.
+fn read_cases(path: &Path) -> Result<Vec<Row>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let cases: Cases = toml::from_str(&text).with_context(|| path.display().to_string())?;
+    let row = |case: Case| {
+        Some(Row {
+            id: String::new(),
+            lang: case.lang?,
+            text: case.text,
+            addressed: case.service.is_some().then_some(1),
+            service: case.service.or_else(|| case.complains.first().cloned()).unwrap_or_default(),
+            label: u8::from(!case.complains.is_empty()),
+            symptom: case.symptom,
+            certain: None,
+        })
+    };
+    Ok(cases.text.into_iter().filter_map(row).collect())
+}
+
+fn read_texts(path: &Path) -> Result<HashMap<String, String>> {
+    let lines = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let post = |(number, line): (usize, &str)| {
+        let post: Post =
+            serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), number + 1))?;
+        Ok((post.id, post.text))
+    };
+    lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(post).collect()
 }
