@@ -39,7 +39,7 @@ struct Args {
     #[arg(long, value_name = "TAG")]
     lang: Vec<String>,
     /// How strongly weights are drawn to zero.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.5)]
     penalty: f64,
     /// How many rows a cue must stand in.
     #[arg(long, default_value_t = 2)]
