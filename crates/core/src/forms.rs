@@ -1,7 +1,7 @@
 //! The word that an unknown word is a form of: "netflixa", "والتطبيق" and "downnnn" are "netflix", "التطبيق" and "down".
 //!
 //! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout. None of
-//! it is tried on a word that is known as it stands, so that a form with a meaning of its own keeps it.
+//! it is tried on a word that some phrase has as it stands, so that a form with a meaning of its own keeps it.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -70,6 +70,11 @@ impl Forms {
             self.stem_starts.insert(word);
             self.stems.insert(word.into());
         }
+    }
+
+    /// Whether endings are hung onto `word`.
+    pub(crate) fn is_stem(&self, word: &str) -> bool {
+        self.stems.contains(word)
     }
 
     /// The same, ready to be asked.

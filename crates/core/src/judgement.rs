@@ -487,6 +487,7 @@ any = ['geht nicht']
     /// What was learned of a language that has nothing else.
     const DUTCH: &str = "
 language = 'nl'
+name_endings = ['s']
 not_now = ['vorig jaar']
 [[cues]]
 weight = 0.6
@@ -496,7 +497,7 @@ weight = -0.7
 any = ['boek']
 [[cues]]
 weight = 0.3
-any = ['niks', 'hier']
+any = ['niks', 'hier', 'netflixs']
 [[tells]]
 symptom = 'loading'
 votes = 0.8
@@ -659,6 +660,11 @@ says_not_now = -0.4
     fn without_a_language_the_one_that_most_words_are_of_is_taken() {
         check("spotify ligt eruit", "complaint spotify:0.6:access");
         check_post(&Post { lang: Some("de"), ..post("spotify ligt eruit") }, "complaint spotify:0.6:access");
+    }
+
+    #[test]
+    fn a_word_that_only_cues_have_may_be_a_form_of_a_name() {
+        check_dutch("netflixs site ligt eruit", "complaint netflix:0.6:access");
     }
 
     #[test]

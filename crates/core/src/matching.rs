@@ -225,7 +225,7 @@ impl Index {
                 let id = self.n_cues();
                 match text.strip_suffix('*') {
                     Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
-                    None => trie.insert(text, Mark::Cue(id)),
+                    None => trie.insert_cue(text, Mark::Cue(id)),
                 }
                 self.cues.push(Cue { text: text.as_str().into(), weight: hundredths(weight), tells });
             }

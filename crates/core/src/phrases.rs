@@ -34,6 +34,8 @@ struct Prefixes<V> {
 #[derive(Debug)]
 pub(crate) struct PhraseTrieBuilder<V> {
     words: FxHashMap<Box<str>, WordId>,
+    /// For each word whether a phrase has it, and not only a cue.
+    in_phrases: Vec<bool>,
     first: Vec<Node>,
     edges: FxHashMap<(Node, WordId), Node>,
     gaps: FxHashMap<Node, Node>,
@@ -48,6 +50,8 @@ pub(crate) struct PhraseTrieBuilder<V> {
 #[derive(Debug)]
 pub(crate) struct PhraseTrie<V> {
     words: FxHashMap<Box<str>, WordId>,
+    /// For each word whether a phrase has it: words that only cues have may yet be forms of names.
+    in_phrases: Box<[bool]>,
     /// The node that each word leads to from the root, or 0.
     first: Box<[Node]>,
     edges: FxHashMap<(Node, WordId), Node>,
@@ -82,6 +86,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     pub(crate) fn new() -> Self {
         Self {
             words: FxHashMap::default(),
+            in_phrases: Vec::new(),
             first: Vec::new(),
             edges: FxHashMap::default(),
             gaps: FxHashMap::default(),
@@ -140,6 +145,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             nodes: nodes.into(),
             values: self.values.into_iter().map(|(_, value)| value).collect(),
             words: self.words,
+            in_phrases: self.in_phrases.into(),
             first: self.first.into(),
             edges: self.edges,
             prefixes: self.prefixes,
@@ -149,6 +155,15 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 
     /// Adds a phrase.
     pub(crate) fn insert(&mut self, phrase: &str, value: V) {
+        self.insert_words(phrase, value, true);
+    }
+
+    /// Adds a cue: a word that only cues have may yet be a form of a name.
+    pub(crate) fn insert_cue(&mut self, cue: &str, value: V) {
+        self.insert_words(cue, value, false);
+    }
+
+    fn insert_words(&mut self, phrase: &str, value: V, is_phrase: bool) {
         let mut node = 0;
         for part in phrase.split_whitespace() {
             if part == "*" {
@@ -160,7 +175,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             let mut folded = std::mem::take(&mut self.folded);
             folded.fold(part);
             for word in folded.words().iter().filter(|word| word.kind != WordKind::Host) {
-                node = self.descend(node, folded.letters(word));
+                node = self.descend(node, folded.letters(word), is_phrase);
             }
             self.folded = folded;
         }
@@ -169,12 +184,14 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         }
     }
 
-    fn descend(&mut self, node: Node, letters: &str) -> Node {
+    fn descend(&mut self, node: Node, letters: &str, is_phrase: bool) -> Node {
         let n_words = WordId::try_from(self.words.len()).expect("a vocabulary far below 2^32 words");
         let word = *self.words.entry(letters.into()).or_insert(n_words);
         if word == n_words {
             self.first.push(0);
+            self.in_phrases.push(false);
         }
+        self.in_phrases[word as usize] |= is_phrase;
         let known = match node {
             0 => self.first[word as usize],
             _ => self.edges.get(&(node, word)).copied().unwrap_or(0),
@@ -201,7 +218,14 @@ impl<V: Copy> PhraseTrie<V> {
     /// The number of a word, or of the word that it is a form of.
     fn id_of(&self, letters: &str, language: Option<LanguageTag>) -> Option<WordId> {
         let known = |letters: &str| self.words.get(letters).copied();
-        known(letters).or_else(|| self.forms.base_of(letters, language, known))
+        match known(letters) {
+            Some(id) if self.in_phrases[id as usize] => Some(id),
+            Some(id) => {
+                let known_name = |letters: &str| known(letters).filter(|_| self.forms.is_stem(letters));
+                self.forms.base_of(letters, language, known_name).or(Some(id))
+            }
+            None => self.forms.base_of(letters, language, known),
+        }
     }
 
     /// The node that `word` leads to from `node`, if any.

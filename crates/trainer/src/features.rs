@@ -9,6 +9,9 @@ use crate::rows::Row;
 /// A row that readers disagree on teaches so much less.
 const UNCERTAIN_WEIGHT: f64 = 0.4;
 
+/// The rows are half complaints; of what people post about a service a few in a hundred are, so the others weigh more.
+const OTHER_WEIGHT: f64 = 2.0;
+
 /// All that can be learned a weight of: cues first, then [`Sign::ALL`].
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
@@ -90,7 +93,9 @@ impl Examples {
 
     /// How much a row teaches.
     pub(crate) fn importance(&self, row: usize) -> f64 {
-        if self.examples[row].certain { 1.0 } else { UNCERTAIN_WEIGHT }
+        let example = &self.examples[row];
+        let by_class = if example.complaint { 1.0 } else { OTHER_WEIGHT };
+        by_class * if example.certain { 1.0 } else { UNCERTAIN_WEIGHT }
     }
 
     /// The numbers of its cues.
