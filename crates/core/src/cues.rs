@@ -155,22 +155,23 @@ impl CueSum {
         findings: &[Finding],
     ) {
         self.clear();
+        self.signs.extend(findings.iter().filter_map(Sign::of_finding));
+        self.signs.extend(scan.hits.iter().filter_map(|hit| match hit.value {
+            Mark::Marker(marker, _) => Some(Sign::of_marker(marker)),
+            _ => None,
+        }));
+        self.signs.sort_unstable();
+        self.signs.dedup();
         let languages = index.cue_languages();
         let known = languages.iter().find(|language| Some(language.tag) == post_language);
         let Some(language) = known.or_else(|| most_spoken(languages, scan)) else { return };
         self.language = Some(language.tag);
-        for hit in &scan.hits {
-            match hit.value {
-                Mark::Cue(id) if language.ids.contains(&id) => self.found.push((id, hit.start)),
-                Mark::Marker(marker, _) => self.signs.push(Sign::of_marker(marker)),
-                _ => {}
-            }
-        }
+        self.found.extend(scan.hits.iter().filter_map(|hit| match hit.value {
+            Mark::Cue(id) if language.ids.contains(&id) => Some((id, hit.start)),
+            _ => None,
+        }));
         self.found.sort_unstable();
         self.found.dedup_by_key(|&mut (id, _)| id);
-        self.signs.extend(findings.iter().filter_map(Sign::of_finding));
-        self.signs.sort_unstable();
-        self.signs.dedup();
         for &(id, _) in &self.found {
             let cue = index.cue(id);
             self.total += cue.weight;

@@ -651,6 +651,14 @@ says_not_now = -0.4
     }
 
     #[test]
+    fn what_the_rules_found_is_told_where_there_are_no_cues() {
+        let (judge, _) = judge();
+        let mut judgement = Judgement::default();
+        judge.judge(&Post { lang: Some("de"), ..post("spotify geht nicht") }, &mut judgement);
+        assert_eq!(judgement.signs(), [Sign::Counts], "a trainer learns what that weighs");
+    }
+
+    #[test]
     fn words_tell_what_fails() {
         check_dutch("spotify laadt", "complaint spotify:0.6:loading");
         check_dutch("#spotifydown laadt", "complaint spotify:1:access");

@@ -9,9 +9,6 @@ use crate::rows::Row;
 /// A row that readers disagree on teaches so much less.
 const UNCERTAIN_WEIGHT: f64 = 0.4;
 
-/// The rows are half complaints; of what people post about a service a few in a hundred are, so the others weigh more.
-const OTHER_WEIGHT: f64 = 2.0;
-
 /// All that can be learned a weight of: cues first, then [`Sign::ALL`].
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
@@ -91,10 +88,10 @@ impl Examples {
         self.examples[row].rules_weight
     }
 
-    /// How much a row teaches.
-    pub(crate) fn importance(&self, row: usize) -> f64 {
+    /// How much a row teaches, if one that is no complaint teaches `other_weight` times as much.
+    pub(crate) fn importance(&self, row: usize, other_weight: f64) -> f64 {
         let example = &self.examples[row];
-        let by_class = if example.complaint { 1.0 } else { OTHER_WEIGHT };
+        let by_class = if example.complaint { 1.0 } else { other_weight };
         by_class * if example.certain { 1.0 } else { UNCERTAIN_WEIGHT }
     }
 

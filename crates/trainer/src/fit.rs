@@ -7,6 +7,9 @@ use crate::features::Examples;
 
 /// Weights are written in so many steps a unit.
 pub(crate) const WEIGHT_STEPS: f64 = 50.0;
+/// The least that a phrase of the rules adds by counting. The rows are full of traps that hold one; without this, stray
+/// words would take back what somebody wrote into a lexicon of their own.
+const COUNTS_WEIGHT_MIN: f64 = 0.4;
 const STEPS_MAX: usize = 2000;
 /// Stop when no weight moves by more in a step.
 const TOLERANCE: f64 = 1e-5;
@@ -15,6 +18,7 @@ const TOLERANCE: f64 = 1e-5;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) penalty: f64,
+    pub(crate) other_weight: f64,
     pub(crate) rows_min: usize,
     pub(crate) weight_min: f64,
 }
@@ -71,7 +75,7 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
             features: cues.chain(signs).collect(),
             offset: LOG_ODDS_PER_WEIGHT * (examples.rules_weight(row) - 0.5),
             sign: if examples.is_complaint(row) { 1.0 } else { -1.0 },
-            importance: examples.importance(row),
+            importance: examples.importance(row, settings.other_weight),
         }
     };
     let lines: Vec<Line> = rows.iter().map(line).collect();
@@ -84,7 +88,10 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
     for (at, &cue) in kept.iter().enumerate() {
         weights[cue] = rounded(at);
     }
-    let signs = Sign::ALL.iter().map(|&sign| (sign, rounded(kept.len() + sign as usize)));
+    let signs = Sign::ALL.iter().map(|&sign| {
+        let weight = rounded(kept.len() + sign as usize);
+        (sign, if sign == Sign::Counts { weight.max(COUNTS_WEIGHT_MIN) } else { weight })
+    });
     Fitted {
         signs: signs.filter(|&(_, weight)| weight != 0.0).collect(),
         cues: kept.into_iter().filter(|&cue| weights[cue] != 0.0).collect(),
