@@ -88,11 +88,9 @@ impl Examples {
         self.examples[row].rules_weight
     }
 
-    /// How much a row teaches, if one that is no complaint teaches `other_weight` times as much.
-    pub(crate) fn importance(&self, row: usize, other_weight: f64) -> f64 {
-        let example = &self.examples[row];
-        let by_class = if example.complaint { 1.0 } else { other_weight };
-        by_class * if example.certain { 1.0 } else { UNCERTAIN_WEIGHT }
+    /// How much a row teaches.
+    pub(crate) fn importance(&self, row: usize) -> f64 {
+        if self.examples[row].certain { 1.0 } else { UNCERTAIN_WEIGHT }
     }
 
     /// The numbers of its cues.

@@ -18,7 +18,6 @@ const TOLERANCE: f64 = 1e-5;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) penalty: f64,
-    pub(crate) other_weight: f64,
     pub(crate) rows_min: usize,
     pub(crate) weight_min: f64,
 }
@@ -75,7 +74,7 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
             features: cues.chain(signs).collect(),
             offset: LOG_ODDS_PER_WEIGHT * (examples.rules_weight(row) - 0.5),
             sign: if examples.is_complaint(row) { 1.0 } else { -1.0 },
-            importance: examples.importance(row, settings.other_weight),
+            importance: examples.importance(row),
         }
     };
     let lines: Vec<Line> = rows.iter().map(line).collect();

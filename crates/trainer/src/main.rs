@@ -41,10 +41,6 @@ struct Args {
     /// How strongly weights are drawn to zero.
     #[arg(long, default_value_t = 0.5)]
     penalty: f64,
-    /// How many times as much a row that is no complaint teaches: written rows are half complaints, of what people post
-    /// about a service a few in a hundred are.
-    #[arg(long, default_value_t = 2.0)]
-    other_weight: f64,
     /// How many rows a cue must stand in.
     #[arg(long, default_value_t = 2)]
     rows_min: usize,
@@ -70,12 +66,7 @@ fn main() -> Result<()> {
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    let settings = Settings {
-        penalty: args.penalty,
-        other_weight: args.other_weight,
-        rows_min: args.rows_min,
-        weight_min: args.weight_min,
-    };
+    let settings = Settings { penalty: args.penalty, rows_min: args.rows_min, weight_min: args.weight_min };
     let mut out = io::stdout().lock();
     writeln!(out, "lang   rows  cues   precision recall F1    of rows left out")?;
     for (lang, rows) in &by_language {
