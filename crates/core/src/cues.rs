@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::findings::{Finding, Verdict};
 use crate::fold::{FoldedText, WordKind, is_unspaced};
 use crate::lexicon::{Symptom, Tier};
-use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
+use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
 /// The scale between weights and log-odds.
 pub const LOG_ODDS_PER_WEIGHT: f64 = 2.0;
@@ -130,6 +130,8 @@ pub(crate) struct CueSum {
     /// The cues found, each once, and the first word of each.
     pub(crate) found: Vec<(u32, usize)>,
     pub(crate) signs: Vec<Sign>,
+    /// Words that are part of a phrase that means something else: they are no cues.
+    figurative: Vec<(usize, usize)>,
     /// The language whose cues count.
     pub(crate) language: Option<LanguageTag>,
     pub(crate) total: Hundredths,
@@ -141,6 +143,7 @@ impl CueSum {
     pub(crate) fn clear(&mut self) {
         self.found.clear();
         self.signs.clear();
+        self.figurative.clear();
         self.language = None;
         self.total = 0;
         self.votes = [0.0; Symptom::ALL.len()];
@@ -156,20 +159,30 @@ impl CueSum {
     ) {
         self.clear();
         self.signs.extend(findings.iter().filter_map(Sign::of_finding));
-        self.signs.extend(scan.hits.iter().filter_map(|hit| match hit.value {
-            Mark::Marker(marker, _) => Some(Sign::of_marker(marker)),
-            _ => None,
-        }));
+        for hit in &scan.hits {
+            if let Mark::Marker(marker, language) = hit.value
+                && index.speaks(post_language, language)
+            {
+                self.signs.push(Sign::of_marker(marker));
+                if marker == Marker::Figurative {
+                    self.figurative.push((hit.start, hit.end));
+                }
+            }
+        }
         self.signs.sort_unstable();
         self.signs.dedup();
         let languages = index.cue_languages();
         let known = languages.iter().find(|language| Some(language.tag) == post_language);
         let Some(language) = known.or_else(|| most_spoken(languages, scan)) else { return };
         self.language = Some(language.tag);
-        self.found.extend(scan.hits.iter().filter_map(|hit| match hit.value {
-            Mark::Cue(id) if language.ids.contains(&id) => Some((id, hit.start)),
-            _ => None,
-        }));
+        for hit in &scan.hits {
+            if let Mark::Cue(id) = hit.value
+                && language.ids.contains(&id)
+                && !self.is_figurative(hit.start, hit.end)
+            {
+                self.found.push((id, hit.start));
+            }
+        }
         self.found.sort_unstable();
         self.found.dedup_by_key(|&mut (id, _)| id);
         for &(id, _) in &self.found {
@@ -180,6 +193,18 @@ impl CueSum {
             }
         }
         self.total += self.signs.iter().map(|&sign| language.weight(sign)).sum::<Hundredths>();
+    }
+
+    fn is_figurative(&self, start: usize, end: usize) -> bool {
+        self.figurative.iter().any(|&(from, to)| from < end && start < to)
+    }
+
+    /// Every cue that could be learned from the post that was added up, each once and ordered, as a lexicon file writes
+    /// it: its words, pairs of words and beginnings of words, those of names left out; in scripts without spaces up to
+    /// four characters.
+    pub(crate) fn candidates(&self, scan: &Scan) -> Vec<String> {
+        let is_name = |at: usize| scan.mentions.iter().any(|mention| mention.start <= at && at < mention.end);
+        candidates(&scan.text, |at| is_name(at) || self.is_figurative(at, at + 1))
     }
 
     /// What fails, by the words and by `of_phrase`, the symptom of the strongest phrase that counts.
@@ -228,13 +253,12 @@ fn most_spoken<'a>(languages: &'a [CueLanguage], scan: &Scan) -> Option<&'a CueL
     if most.0 > 0 { Some(most.1) } else { None }
 }
 
-/// Every cue that could be learned from a text, each once and ordered, as a lexicon file writes it: its words, pairs of
-/// words and beginnings of words, those of names left out; in scripts without spaces up to four characters.
-pub(crate) fn candidates(text: &FoldedText, mentions: &[Mention]) -> Vec<String> {
+/// The cues of `text` without the words for which `is_left_out` holds.
+fn candidates(text: &FoldedText, is_left_out: impl Fn(usize) -> bool) -> Vec<String> {
     let words = text.words();
     let letters = |at: usize| text.letters(&words[at]);
-    let is_name = |at: usize| mentions.iter().any(|mention| mention.start <= at && at < mention.end);
-    let is_usable = |at: usize| matches!(words[at].kind, WordKind::Plain | WordKind::Hashtag) && !is_name(at);
+    let is_usable =
+        |at: usize| matches!(words[at].kind, WordKind::Plain | WordKind::Hashtag) && !is_left_out(at);
     let is_unspaced = |at: usize| letters(at).chars().all(is_unspaced);
     let mut found = Vec::new();
     for start in (0..words.len()).filter(|&at| is_usable(at)) {
@@ -280,6 +304,6 @@ mod tests {
         text.fold("Lädt nicht. @abc 落ちた");
         let expected =
             ["ladt", "ladt nicht", "nich*", "nicht", "た", "ち", "ち た", "落", "落 ち", "落 ち た"];
-        assert_eq!(candidates(&text, &[]), expected);
+        assert_eq!(candidates(&text, |_| false), expected);
     }
 }

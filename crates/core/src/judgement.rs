@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::cues::{CueSum, Sign, candidates, hundredths};
+use crate::cues::{CueSum, Sign, hundredths};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -115,7 +115,7 @@ impl Judgement {
 
     /// Every cue that could be learned from the text; see `crates/trainer`.
     pub fn cue_candidates(&self) -> Vec<String> {
-        candidates(&self.scan.text, &self.scan.mentions)
+        self.cues.candidates(&self.scan)
     }
 
     /// Every phrase that was found, with its verdict.
@@ -489,6 +489,7 @@ any = ['geht nicht']
 language = 'nl'
 name_endings = ['s']
 not_now = ['vorig jaar']
+figurative = ['ligt eruit als']
 [[cues]]
 weight = 0.6
 any = ['ligt eruit', 'laad*']
@@ -633,6 +634,7 @@ says_not_now = -0.4
         check_dutch("hier ook niks, spotify?", "complaint spotify:0.6:access");
         check_dutch("niks niks niks spotify", "no_complaint");
         check_dutch("het ligt eruit", "no_service");
+        check_dutch("spotify ligt eruit als nieuw", "no_complaint");
         check_dutch("ik las een boek en spotify ligt eruit", "no_complaint");
     }
 
