@@ -97,3 +97,67 @@ fn write_list(out: &mut String, mut cues: Vec<&str>) {
     }
     *out += &format!("\n {line}\n]\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use groundswell_core::{Catalogue, Judge, Lexicon, SourceText};
+
+    use super::*;
+    use crate::fit::{Settings, fit};
+
+    fn row(text: &str, label: u8, symptom: &str) -> Row {
+        Row {
+            id: String::new(),
+            lang: "en".to_owned(),
+            text: text.to_owned(),
+            service: String::new(),
+            label,
+            symptom: symptom.to_owned(),
+            certain: None,
+            addressed: None,
+        }
+    }
+
+    /// What is learned from a few rows about a shop.
+    fn learned() -> String {
+        let shop = SourceText::new("shop", "[[service]]\nid = 'shop'\nname = 'Shop'\naliases = ['shop']\n");
+        let catalogue = Catalogue::load(false, &[shop]).expect("a good catalogue");
+        let english = SourceText::new("en", "language = 'en'\nrecovery = ['is back']\n");
+        let lexicon = Lexicon::load(false, &[english]).expect("a good lexicon");
+        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let mut rows = Vec::new();
+        for _ in 0..20 {
+            rows.push(row("shop spinning forever", 1, "loading"));
+            rows.push(row("card refused at shop", 1, "payment"));
+            rows.push(row("shop is back", 0, ""));
+            rows.push(row("love the shop", 0, ""));
+        }
+        let examples = Examples::of(&rows, &catalogue, &judge);
+        let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02 };
+        toml("en", &rows, &examples, &fit(&examples, &settings, |_| true))
+    }
+
+    #[test]
+    fn what_is_learned_is_a_lexicon_with_cues_tells_and_signs_and_no_names() {
+        let text = learned();
+        let base = SourceText::new("base", "language = 'en'\n");
+        let lexicon = Lexicon::load(false, &[base, SourceText::new("cues", text.as_str())]);
+        let lexicon = lexicon.unwrap_or_else(|problems| panic!("{problems:?} in\n{text}"));
+        let english = &lexicon.languages()[0];
+        let weight = |cue: &str| {
+            let group = english.cues.iter().find(|group| group.any.iter().any(|known| known == cue));
+            group.map(|group| group.weight)
+        };
+        assert!(weight("spinning").is_some_and(|weight| weight > 0.0), "{text}");
+        assert!(weight("love").is_some_and(|weight| weight < 0.0), "{text}");
+        assert_eq!(weight("shop"), None, "a name is no cue: {text}");
+        let tells = |cue: &str| english.tells.iter().find(|group| group.any.iter().any(|known| known == cue));
+        assert_eq!(tells("card").map(|group| group.symptom), Some(Symptom::Payment), "{text}");
+        assert!(text.contains("says_recovery = -"), "what says that it works again speaks against: {text}");
+    }
+
+    #[test]
+    fn the_same_rows_give_the_same_file() {
+        assert_eq!(learned(), learned());
+    }
+}
