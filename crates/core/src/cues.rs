@@ -130,8 +130,10 @@ pub(crate) struct CueSum {
     /// The cues found, each once, and the first word of each.
     pub(crate) found: Vec<(u32, usize)>,
     pub(crate) signs: Vec<Sign>,
-    /// Words that are part of a phrase that means something else: they are no cues.
+    /// The words of phrases that mean something else: they are no cues.
     figurative: Vec<(usize, usize)>,
+    /// The words of phrases that count in full: they may add to them, but take nothing back.
+    outspoken: Vec<(usize, usize)>,
     /// The language whose cues count.
     pub(crate) language: Option<LanguageTag>,
     pub(crate) total: Hundredths,
@@ -144,6 +146,7 @@ impl CueSum {
         self.found.clear();
         self.signs.clear();
         self.figurative.clear();
+        self.outspoken.clear();
         self.language = None;
         self.total = 0;
         self.votes = [0.0; Symptom::ALL.len()];
@@ -158,7 +161,13 @@ impl CueSum {
         findings: &[Finding],
     ) {
         self.clear();
-        self.signs.extend(findings.iter().filter_map(Sign::of_finding));
+        for finding in findings {
+            let sign = Sign::of_finding(finding);
+            self.signs.extend(sign);
+            if sign == Some(Sign::Counts) && finding.weight >= Tier::A.weight() {
+                self.outspoken.push(finding.words);
+            }
+        }
         for hit in &scan.hits {
             if let Mark::Marker(marker, language) = hit.value
                 && index.speaks(post_language, language)
@@ -178,7 +187,8 @@ impl CueSum {
         for hit in &scan.hits {
             if let Mark::Cue(id) = hit.value
                 && language.ids.contains(&id)
-                && !self.is_figurative(hit.start, hit.end)
+                && !overlaps(&self.figurative, hit.start, hit.end)
+                && !(index.cue(id).weight < 0 && self.is_in_outspoken(hit.start, hit.end))
             {
                 self.found.push((id, hit.start));
             }
@@ -195,8 +205,8 @@ impl CueSum {
         self.total += self.signs.iter().map(|&sign| language.weight(sign)).sum::<Hundredths>();
     }
 
-    fn is_figurative(&self, start: usize, end: usize) -> bool {
-        self.figurative.iter().any(|&(from, to)| from < end && start < to)
+    fn is_in_outspoken(&self, start: usize, end: usize) -> bool {
+        self.outspoken.iter().any(|&(from, to)| from <= start && end <= to)
     }
 
     /// Every cue that could be learned from the post that was added up, each once and ordered, as a lexicon file writes
@@ -204,7 +214,7 @@ impl CueSum {
     /// four characters.
     pub(crate) fn candidates(&self, scan: &Scan) -> Vec<String> {
         let is_name = |at: usize| scan.mentions.iter().any(|mention| mention.start <= at && at < mention.end);
-        candidates(&scan.text, |at| is_name(at) || self.is_figurative(at, at + 1))
+        candidates(&scan.text, |at| is_name(at) || overlaps(&self.figurative, at, at + 1))
     }
 
     /// What fails, by the words and by `of_phrase`, the symptom of the strongest phrase that counts.
@@ -231,6 +241,11 @@ impl CueSum {
         };
         self.found.iter().copied().reduce(heavier).map(|(_, start)| start)
     }
+}
+
+/// Whether words `[start, end)` share one with some of `spans`.
+fn overlaps(spans: &[(usize, usize)], start: usize, end: usize) -> bool {
+    spans.iter().any(|&(from, to)| from < end && start < to)
 }
 
 /// `weight` to the hundredth.

@@ -301,7 +301,7 @@ impl Judge {
     pub fn phrase_text(&self, finding: &Finding) -> &str {
         match finding.phrase {
             PhraseId::Lexicon(id) => &self.index.phrase(id).text,
-            PhraseId::Hashtag => "#…down",
+            PhraseId::Hashtag => "…down",
         }
     }
 
@@ -598,6 +598,9 @@ says_not_now = -0.4
         check("slack is down", "no_service");
         check("slack is down for our workspace", "complaint slack:1:access");
         check("#slackdown", "complaint slack:1:access");
+        check("Spotify down!", "complaint spotify:1:access");
+        check("spotify down the road", "no_complaint");
+        check("not spotify down", "negated");
     }
 
     #[test]
@@ -642,6 +645,7 @@ says_not_now = -0.4
     fn words_add_to_the_phrases_and_take_from_them() {
         check_dutch("niks. spotify. all of it is dull, gloomy and down", "no_complaint");
         check_dutch("spotify is down, hier", "complaint spotify:1:access");
+        check_dutch("spotify is boek down", "complaint spotify:1:access");
         check_dutch("spotify for all of us here in town is down boek", "no_complaint");
         check_dutch("spotify is down boek hier", "complaint spotify:0.7:access");
     }

@@ -80,7 +80,8 @@ pub(crate) struct Mention {
     pub(crate) end: usize,
     /// Named by handle, domain, own hashtag or `#Xdown`: needs no context.
     pub(crate) certain: bool,
-    /// Named as `#Xdown`, which is a complaint by itself; the language of the suffix.
+    /// Named as `#Xdown`, or as "X down" at the end of a sentence, which is a complaint by itself; the language of the
+    /// suffix.
     pub(crate) says_down: Option<LanguageTag>,
 }
 
@@ -293,13 +294,9 @@ impl Index {
         for hit in &scan.hits {
             if let Mark::Alias(service) = hit.value {
                 let certain = !self.is_ambiguous(service, post_language, &scan.hits);
-                scan.mentions.push(Mention {
-                    service,
-                    start: hit.start,
-                    end: hit.end,
-                    certain,
-                    says_down: None,
-                });
+                let says_down = self.suffix_at(&scan.text, post_language, hit.end);
+                let end = hit.end + usize::from(says_down.is_some());
+                scan.mentions.push(Mention { service, start: hit.start, end, certain, says_down });
             }
         }
         for (at, word) in scan.text.words().iter().enumerate() {
@@ -321,6 +318,27 @@ impl Index {
         self.drop_doubtful(scan);
         scan.mentions.sort_by_key(|mention| (mention.start, mention.end, mention.service));
         scan.mentions.dedup();
+    }
+
+    /// The language of what people append to a name in a hashtag, where the word at `at` is that and ends its sentence:
+    /// "spotify down".
+    fn suffix_at(
+        &self,
+        text: &FoldedText,
+        post_language: Option<LanguageTag>,
+        at: usize,
+    ) -> Option<LanguageTag> {
+        let word = text.words().get(at)?;
+        let ends_sentence = text.words().get(at + 1).is_none_or(|next| next.sentence != word.sentence);
+        if !ends_sentence || word.kind != WordKind::Plain {
+            return None;
+        }
+        let is_said =
+            |suffix: &str, language| suffix == text.letters(word) && self.speaks(post_language, language);
+        self.suffixes
+            .iter()
+            .find(|(suffix, language)| is_said(suffix, *language))
+            .map(|&(_, language)| language)
     }
 
     /// The service of `host` or of a domain above it.
