@@ -35,8 +35,7 @@ fn the_json_form_is_the_documented_one() {
     let complaint = &all[0]["complaints"][0];
     assert_eq!(complaint["service"], "spotify");
     assert_eq!(complaint["symptom"], "access");
-    let weight = complaint["weight"].as_f64().expect("a number");
-    assert!((0.5..=1.0).contains(&weight), "a complaint counts from 0.5, and no more than 1: {weight}");
+    assert_eq!(complaint["weight"], 1.0, "a question whether it is down is of tier A");
     for cue in all[0]["cues"].as_array().expect("a list") {
         assert!(cue["words"].is_string() && cue["weight"].is_f64(), "a cue has its words and weight: {cue}");
     }

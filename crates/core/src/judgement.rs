@@ -516,19 +516,6 @@ says_not_now = -0.4
         (Judge::new(&catalogue, &lexicon, [7; 16]), catalogue)
     }
 
-    fn post(text: &str) -> Post<'_> {
-        Post {
-            id: "1",
-            event_time: EventTime::MIN,
-            author: "someone",
-            text,
-            lang: None,
-            country: None,
-            is_repost: false,
-            service: None,
-        }
-    }
-
     /// The outcome and the services complained about with weight and symptom: `complaint spotify:1:access`.
     #[track_caller]
     fn check_post(post: &Post<'_>, expected: &str) {
@@ -546,7 +533,7 @@ says_not_now = -0.4
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        check_post(&post(text), expected);
+        check_post(&Post::of_text(text), expected);
     }
 
     #[test]
@@ -593,8 +580,11 @@ says_not_now = -0.4
     #[test]
     fn a_post_without_a_name_complains_only_if_it_is_addressed() {
         check("is down", "no_service");
-        check_post(&Post { service: Some("slack"), ..post("cant log in") }, "complaint slack:0.5:login");
-        check_post(&Post { service: Some("nobody"), ..post("cant log in") }, "unknown_service");
+        check_post(
+            &Post { service: Some("slack"), ..Post::of_text("cant log in") },
+            "complaint slack:0.5:login",
+        );
+        check_post(&Post { service: Some("nobody"), ..Post::of_text("cant log in") }, "unknown_service");
         check("slack is down", "no_service");
         check("slack is down for our workspace", "complaint slack:1:access");
         check("#slackdown", "complaint slack:1:access");
@@ -605,11 +595,14 @@ says_not_now = -0.4
 
     #[test]
     fn reposts_and_the_services_own_account_do_not_complain() {
-        check_post(&Post { is_repost: true, ..post("spotify is down") }, "repost");
+        check_post(&Post { is_repost: true, ..Post::of_text("spotify is down") }, "repost");
         check("RT @someone spotify is down", "repost");
-        check_post(&Post { author: "SpotifyStatus", ..post("spotify is down, we are on it") }, "official");
         check_post(
-            &Post { author: "SpotifyStatus", ..post("netflix is down") },
+            &Post { author: "SpotifyStatus", ..Post::of_text("spotify is down, we are on it") },
+            "official",
+        );
+        check_post(
+            &Post { author: "SpotifyStatus", ..Post::of_text("netflix is down") },
             "complaint netflix:1:access",
         );
     }
@@ -617,17 +610,23 @@ says_not_now = -0.4
     #[test]
     fn a_post_in_a_known_language_is_read_in_that_and_in_english() {
         check_post(
-            &Post { lang: Some("de-AT"), ..post("spotify geht nicht") },
+            &Post { lang: Some("de-AT"), ..Post::of_text("spotify geht nicht") },
             "complaint spotify:0.5:access",
         );
-        check_post(&Post { lang: Some("en"), ..post("spotify geht nicht") }, "no_complaint");
-        check_post(&Post { lang: Some("de"), ..post("spotify is down") }, "complaint spotify:1:access");
-        check_post(&Post { lang: Some("xx"), ..post("spotify geht nicht") }, "complaint spotify:0.5:access");
+        check_post(&Post { lang: Some("en"), ..Post::of_text("spotify geht nicht") }, "no_complaint");
+        check_post(
+            &Post { lang: Some("de"), ..Post::of_text("spotify is down") },
+            "complaint spotify:1:access",
+        );
+        check_post(
+            &Post { lang: Some("xx"), ..Post::of_text("spotify geht nicht") },
+            "complaint spotify:0.5:access",
+        );
     }
 
     #[track_caller]
     fn check_dutch(text: &str, expected: &str) {
-        check_post(&Post { lang: Some("nl"), ..post(text) }, expected);
+        check_post(&Post { lang: Some("nl"), ..Post::of_text(text) }, expected);
     }
 
     #[test]
@@ -660,7 +659,7 @@ says_not_now = -0.4
     fn what_the_rules_found_is_told_where_there_are_no_cues() {
         let (judge, _) = judge();
         let mut judgement = Judgement::default();
-        judge.judge(&Post { lang: Some("de"), ..post("spotify geht nicht") }, &mut judgement);
+        judge.judge(&Post { lang: Some("de"), ..Post::of_text("spotify geht nicht") }, &mut judgement);
         assert_eq!(judgement.signs(), [Sign::Counts], "a trainer learns what that weighs");
     }
 
@@ -673,7 +672,10 @@ says_not_now = -0.4
     #[test]
     fn without_a_language_the_one_that_most_words_are_of_is_taken() {
         check("spotify ligt eruit", "complaint spotify:0.6:access");
-        check_post(&Post { lang: Some("de"), ..post("spotify ligt eruit") }, "complaint spotify:0.6:access");
+        check_post(
+            &Post { lang: Some("de"), ..Post::of_text("spotify ligt eruit") },
+            "complaint spotify:0.6:access",
+        );
     }
 
     #[test]
@@ -690,9 +692,15 @@ says_not_now = -0.4
     fn a_name_needs_no_context_where_it_is_no_common_word() {
         check("orange is down", "no_service");
         check("orange geht nicht", "complaint orange:0.5:access");
-        check_post(&Post { lang: Some("de"), ..post("orange is down") }, "complaint orange:1:access");
-        check_post(&Post { lang: Some("en"), ..post("orange is down") }, "no_service");
-        check_post(&Post { lang: Some("en"), ..post("orange fibre is down") }, "complaint orange:1:access");
+        check_post(
+            &Post { lang: Some("de"), ..Post::of_text("orange is down") },
+            "complaint orange:1:access",
+        );
+        check_post(&Post { lang: Some("en"), ..Post::of_text("orange is down") }, "no_service");
+        check_post(
+            &Post { lang: Some("en"), ..Post::of_text("orange fibre is down") },
+            "complaint orange:1:access",
+        );
     }
 
     #[test]
@@ -711,8 +719,8 @@ says_not_now = -0.4
             judge.judge(post, &mut judgement);
             judgement.take_complaint().expect("it complains").author
         };
-        let first = author_of(&Post { author: "", id: "1", ..post("spotify is down") });
-        let second = author_of(&Post { author: "", id: "2", ..post("spotify is down") });
+        let first = author_of(&Post { author: "", id: "1", ..Post::of_text("spotify is down") });
+        let second = author_of(&Post { author: "", id: "2", ..Post::of_text("spotify is down") });
         assert_ne!(first, second, "two posts without author are two authors");
     }
 }

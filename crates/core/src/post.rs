@@ -32,6 +32,22 @@ pub struct Post<'a> {
     pub service: Option<&'a str>,
 }
 
+impl<'a> Post<'a> {
+    /// A post of which only the text is known: for judging it by itself, outside of any stream.
+    pub fn of_text(text: &'a str) -> Self {
+        Self {
+            id: "text",
+            event_time: EventTime::MIN,
+            author: "",
+            text,
+            lang: None,
+            country: None,
+            is_repost: false,
+            service: None,
+        }
+    }
+}
+
 macro_rules! outcomes {
     ($($variant:ident $name:literal $doc:literal,)+) => {
         /// What became of one input. Each input ends in exactly one of these.

@@ -6,7 +6,6 @@ use crate::judgement::{Judge, Judgement};
 use crate::lexicon::Lexicon;
 use crate::phrases::n_words;
 use crate::post::Post;
-use crate::time::EventTime;
 
 /// The entries of `catalogue` and `lexicon` that are never reached, a sentence each.
 ///
@@ -20,7 +19,7 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
         for alias in &service.aliases {
             let context = service.require_any.first().map_or("", String::as_str);
             let text = format!("{alias} . {context}");
-            judge.explain(&post(&text, None, None), &mut judgement);
+            judge.explain(&Post::of_text(&text), &mut judgement);
             if !judgement.mentioned().contains(&ServiceIndex::of(position)) {
                 found.push(format!(
                     "service `{}`: the alias {alias:?} is never reached: an exclusion or a longer name covers it",
@@ -32,7 +31,12 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
     let Some(addressed) = catalogue.services().first() else { return found };
     for language in lexicon.languages() {
         for phrase in language.phrases.iter().flat_map(|group| &group.any) {
-            judge.explain(&post(phrase, Some(&addressed.id), Some(&language.language)), &mut judgement);
+            let post = Post {
+                service: Some(&addressed.id),
+                lang: Some(&language.language),
+                ..Post::of_text(phrase)
+            };
+            judge.explain(&post, &mut judgement);
             let whole = (0, n_words(phrase));
             let is_reached = judgement
                 .findings()
@@ -47,19 +51,6 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
         }
     }
     found
-}
-
-fn post<'a>(text: &'a str, service: Option<&'a str>, lang: Option<&'a str>) -> Post<'a> {
-    Post {
-        id: "check",
-        event_time: EventTime::MIN,
-        author: "",
-        text,
-        lang,
-        country: None,
-        is_repost: false,
-        service,
-    }
 }
 
 #[cfg(test)]

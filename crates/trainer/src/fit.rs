@@ -3,7 +3,7 @@
 
 use groundswell_core::{LOG_ODDS_PER_WEIGHT, Sign};
 
-use crate::features::Examples;
+use crate::features::{Example, Examples};
 
 /// Weights are written in so many steps a unit.
 pub(crate) const WEIGHT_STEPS: f64 = 50.0;
@@ -38,11 +38,11 @@ impl Fitted {
     }
 
     /// Whether `row` counts as a complaint.
-    pub(crate) fn complains(&self, examples: &Examples, row: usize) -> bool {
+    pub(crate) fn complains(&self, row: &Example) -> bool {
         let of_sign = |sign: &Sign| self.signs.iter().find(|(other, _)| other == sign).map_or(0.0, |s| s.1);
-        let cues: f64 = examples.cues(row).iter().map(|&cue| self.weights[cue]).sum();
-        let signs: f64 = examples.signs(row).iter().map(of_sign).sum();
-        examples.rules_weight(row) + cues + signs >= 0.5
+        let cues: f64 = row.cues.iter().map(|&cue| self.weights[cue]).sum();
+        let signs: f64 = row.signs.iter().map(of_sign).sum();
+        row.rules_weight + cues + signs >= 0.5
     }
 }
 
@@ -56,25 +56,26 @@ struct Line {
 
 /// Fits the rows for which `is_used` holds.
 pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usize) -> bool) -> Fitted {
-    let rows: Vec<usize> = (0..examples.len()).filter(|&row| is_used(row)).collect();
+    let rows = examples.rows.iter().enumerate().filter(|&(number, _)| is_used(number));
+    let rows: Vec<&Example> = rows.map(|(_, row)| row).collect();
     let n_cues = examples.vocabulary.cues.len();
     let mut n_rows = vec![0; n_cues];
-    for &row in &rows {
-        examples.cues(row).iter().for_each(|&cue| n_rows[cue] += 1);
+    for row in &rows {
+        row.cues.iter().for_each(|&cue| n_rows[cue] += 1);
     }
     let kept: Vec<usize> = (0..n_cues).filter(|&cue| n_rows[cue] >= settings.rows_min).collect();
     let mut place = vec![None; n_cues];
     for (at, &cue) in kept.iter().enumerate() {
         place[cue] = Some(at);
     }
-    let line = |&row: &usize| {
-        let cues = examples.cues(row).iter().filter_map(|&cue| place[cue]);
-        let signs = examples.signs(row).iter().map(|&sign| kept.len() + sign as usize);
+    let line = |row: &&Example| {
+        let cues = row.cues.iter().filter_map(|&cue| place[cue]);
+        let signs = row.signs.iter().map(|&sign| kept.len() + sign as usize);
         Line {
             features: cues.chain(signs).collect(),
-            offset: LOG_ODDS_PER_WEIGHT * (examples.rules_weight(row) - 0.5),
-            sign: if examples.is_complaint(row) { 1.0 } else { -1.0 },
-            importance: examples.importance(row),
+            offset: LOG_ODDS_PER_WEIGHT * (row.rules_weight - 0.5),
+            sign: if row.is_complaint { 1.0 } else { -1.0 },
+            importance: row.importance(),
         }
     };
     let lines: Vec<Line> = rows.iter().map(line).collect();

@@ -95,8 +95,9 @@ fn cross_validate(examples: &Examples, settings: &Settings, folds: usize) -> Str
     let (mut found, mut wrong, mut missed) = (0.0, 0.0, 0.0);
     for part in 0..folds {
         let fitted = fit(examples, settings, |row| row % folds != part);
-        for row in (part..examples.len()).step_by(folds).filter(|&row| examples.is_certain(row)) {
-            match (fitted.complains(examples, row), examples.is_complaint(row)) {
+        let left_out = examples.rows.iter().skip(part).step_by(folds);
+        for row in left_out.filter(|row| row.is_certain) {
+            match (fitted.complains(row), row.is_complaint) {
                 (true, true) => found += 1.0,
                 (true, false) => wrong += 1.0,
                 (false, true) => missed += 1.0,

@@ -60,10 +60,10 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
 fn tells(examples: &Examples) -> BTreeMap<usize, (Symptom, f64)> {
     let mut counts: BTreeMap<usize, [f64; Symptom::ALL.len()]> = BTreeMap::new();
     let mut usual = [0.0; Symptom::ALL.len()];
-    for row in 0..examples.len() {
-        if let Some(&symptom) = examples.symptoms(row).first() {
+    for row in &examples.rows {
+        if let Some(&symptom) = row.symptoms.first() {
             usual[symptom as usize] += 1.0;
-            for &cue in examples.cues(row) {
+            for &cue in &row.cues {
                 counts.entry(cue).or_default()[symptom as usize] += 1.0;
             }
         }

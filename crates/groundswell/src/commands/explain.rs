@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use groundswell_core::{Catalogue, EventTime, Finding, Judge, Judgement, Outcome, Post};
+use groundswell_core::{Catalogue, Finding, Judge, Judgement, Outcome, Post};
 use groundswell_io::lines::{Line, Lines};
 use serde::{Deserialize, Serialize};
 
@@ -189,14 +189,12 @@ impl<W: Write> Explainer<'_, W> {
 
     fn explain_post(&mut self, loose: &LoosePost) -> Done {
         let post = Post {
-            id: loose.id.as_deref().unwrap_or("text"),
-            event_time: EventTime::MIN,
             author: loose.author.as_deref().unwrap_or_default(),
-            text: &loose.text,
             lang: loose.lang.as_deref().filter(|lang| !lang.is_empty()),
             country: loose.country.as_deref(),
             is_repost: loose.is_repost.unwrap_or(false),
             service: loose.service.as_deref().filter(|service| !service.is_empty()),
+            ..Post::of_text(&loose.text)
         };
         let outcome = self.judge.explain(&post, &mut self.judgement);
         if self.args.json {

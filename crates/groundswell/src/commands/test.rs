@@ -163,14 +163,9 @@ impl<W: Write> Tester<'_, W> {
             return Err(usage(anyhow!("{place}: a text that does not complain has no symptom")));
         }
         let post = Post {
-            id: "case",
-            event_time: EventTime::MIN,
-            author: "",
-            text: &case.text,
             lang: case.lang.as_deref(),
-            country: None,
-            is_repost: false,
             service: case.service.as_deref(),
+            ..Post::of_text(&case.text)
         };
         let outcome = self.judge.explain(&post, &mut self.judgement);
         let accusations = self.judgement.accusations();
