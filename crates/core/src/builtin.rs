@@ -6,9 +6,9 @@ macro_rules! files {
     };
 }
 
-/// A file a category, by name.
+/// A file a category, by name, and `categories` for what was learned of all.
 pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
-    "ai" "airlines" "cloud" "delivery-travel" "developer" "education" "energy" "finance" "gaming" "media" "messaging"
+    "ai" "airlines" "categories" "cloud" "delivery-travel" "developer" "education" "energy" "finance" "gaming" "media" "messaging"
     "music-video" "platform" "public" "shopping" "social" "telecom" "work"
 );
 

@@ -1,14 +1,16 @@
 //! The catalogue: which services there are and by which names people speak of them.
 //!
-//! A catalogue is TOML, a `[[service]]` table each. Files are merged in the order in which they are given: an entry
-//! with a new id is added, one with a known id replaces the earlier one whole. After merging, services are ordered by
-//! id, so that neither file order nor file names can change a result.
+//! A catalogue is TOML, a `[[service]]` table each, and `[[category]]` tables for what services of a kind have in common.
+//! Files are merged in the order in which they are given: an entry with a new id is added, one with a known id replaces
+//! the earlier one whole. After merging, services are ordered by id, so that neither file order nor file names can
+//! change a result.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::CATALOGUE_FILES;
+use crate::lexicon::{Symptom, VOTES_MAX};
 use crate::problem::{Problem, SourceText};
 
 /// The longest service id: it is a Kafka key, a file name and a metric label elsewhere.
@@ -58,6 +60,17 @@ pub struct Service {
     pub regions: Vec<String>,
 }
 
+/// What services of one category have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Category {
+    /// The word that services name it by.
+    pub name: String,
+    /// What fails in them more often than in other services, or less often: votes beside those of a post's words (see
+    /// [`crate::TellGroup`]). A bank's customers speak of payments where a network's speak of signal.
+    pub symptoms: BTreeMap<Symptom, f64>,
+}
+
 fn default_category() -> String {
     "other".to_owned()
 }
@@ -76,10 +89,11 @@ impl ServiceIndex {
     }
 }
 
-/// A set of services, ordered by id.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A set of services, ordered by id, and of categories, ordered by name.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Catalogue {
     services: Vec<Service>,
+    categories: Vec<Category>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +101,15 @@ pub struct Catalogue {
 struct CatalogueFile {
     #[serde(default)]
     service: Vec<toml::Spanned<Service>>,
+    #[serde(default)]
+    category: Vec<toml::Spanned<Category>>,
+}
+
+/// The entries of all files, and where each stands.
+#[derive(Default)]
+struct Merged {
+    services: BTreeMap<String, (Service, Place)>,
+    categories: BTreeMap<String, Category>,
 }
 
 impl Catalogue {
@@ -97,14 +120,17 @@ impl Catalogue {
     /// handle that two services claim, an entry that no text can match, a dependency that does not exist.
     pub fn load(with_builtin: bool, files: &[SourceText]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut merged: BTreeMap<String, (Service, Place)> = BTreeMap::new();
+        let mut merged = Merged::default();
         let builtin = CATALOGUE_FILES.iter().map(|&(name, text)| SourceText::builtin(name, text));
         for source in builtin.filter(|_| with_builtin).chain(files.iter().cloned()) {
             read_file(&source, &mut merged, &mut problems);
         }
-        check_between(&merged, &mut problems);
+        check_between(&merged.services, &mut problems);
         if problems.is_empty() {
-            Ok(Self { services: merged.into_values().map(|(service, _)| service).collect() })
+            Ok(Self {
+                services: merged.services.into_values().map(|(service, _)| service).collect(),
+                categories: merged.categories.into_values().collect(),
+            })
         } else {
             Err(problems)
         }
@@ -115,7 +141,7 @@ impl Catalogue {
         let mut ids: Vec<&str> = ids.into_iter().collect();
         ids.sort_unstable();
         ids.dedup();
-        Self { services: ids.into_iter().map(Service::bare).collect() }
+        Self { services: ids.into_iter().map(Service::bare).collect(), categories: Vec::new() }
     }
 
     /// Appends a bare entry for counts whose services appear one by one, and gives its index. Such a catalogue is in the
@@ -128,6 +154,17 @@ impl Catalogue {
     /// The services in the order of their indices.
     pub fn services(&self) -> &[Service] {
         &self.services
+    }
+
+    /// The categories of which something is known, in the order of their names.
+    pub fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+
+    /// The same without what was learned of categories: what a trainer begins with.
+    pub fn without_categories(mut self) -> Self {
+        self.categories.clear();
+        self
     }
 
     /// The service with this number.
@@ -209,53 +246,78 @@ impl Place {
     }
 }
 
-fn read_file(
-    source: &SourceText,
-    merged: &mut BTreeMap<String, (Service, Place)>,
-    problems: &mut Vec<Problem>,
-) {
-    let entries = match read_by_tables(source) {
-        Some(entries) => entries,
+fn read_file(source: &SourceText, merged: &mut Merged, problems: &mut Vec<Problem>) {
+    let tables = match read_by_tables(source) {
+        Some(tables) => tables,
         // Read in one piece it may yet be sound, and if not, the message is about the whole file.
-        None => match toml::from_str::<CatalogueFile>(&source.text) {
-            Ok(file) => {
-                let with_line =
-                    |entry: toml::Spanned<Service>| (source.line_of(entry.span().start), entry.into_inner());
-                file.service.into_iter().map(with_line).collect()
-            }
+        None => match toml::from_str(&source.text) {
+            Ok(file) => Tables::of(file, |offset| source.line_of(offset)),
             Err(error) => return problems.push(source.toml_problem(&error)),
         },
     };
+    let place = |line| Place { file: source.name.as_str().into(), line };
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for (line, service) in entries {
-        let place = Place { file: source.name.as_str().into(), line };
+    for (line, service) in tables.services {
+        let place = place(line);
         check_alone(&service, &place, problems);
         if let Some(first) = seen.insert(service.id.clone(), line) {
             problems.push(place.problem(format!("service `{}` stands already in line {first}", service.id)));
         }
-        merged.insert(service.id.clone(), (service, place));
+        merged.services.insert(service.id.clone(), (service, place));
+    }
+    for (line, category) in tables.categories {
+        let name = &category.name;
+        for (symptom, votes) in
+            category.symptoms.iter().filter(|(_, votes)| votes.is_nan() || votes.abs() > VOTES_MAX)
+        {
+            problems.push(place(line).problem(format!(
+                "category `{name}`: `{}` has {votes} votes; it must be within {VOTES_MAX} of 0",
+                symptom.name()
+            )));
+        }
+        merged.categories.insert(name.clone(), category);
     }
 }
 
-/// Reads a file table by table, with the line of each; `None` if some table cannot be read by itself. The document tree
-/// of a large catalogue, in one piece, takes more memory than everything that is made of it.
-fn read_by_tables(source: &SourceText) -> Option<Vec<(usize, Service)>> {
-    let mut entries = Vec::new();
-    let mut read = |table: &str, line: usize| -> Option<()> {
-        let file: CatalogueFile = toml::from_str(table).ok()?;
-        entries.extend(file.service.into_iter().map(|entry| (line, entry.into_inner().fitted())));
+/// The tables of one file, with the line of each.
+#[derive(Default)]
+struct Tables {
+    services: Vec<(usize, Service)>,
+    categories: Vec<(usize, Category)>,
+}
+
+impl Tables {
+    fn of(file: CatalogueFile, line_of: impl Fn(usize) -> usize) -> Self {
+        let services = file.service.into_iter();
+        let categories = file.category.into_iter();
+        Self {
+            services: services.map(|entry| (line_of(entry.span().start), entry.into_inner())).collect(),
+            categories: categories.map(|entry| (line_of(entry.span().start), entry.into_inner())).collect(),
+        }
+    }
+}
+
+/// Reads a file service by service; `None` if some part cannot be read by itself. The document tree of a large
+/// catalogue, in one piece, takes more memory than everything that is made of it.
+fn read_by_tables(source: &SourceText) -> Option<Tables> {
+    let mut tables = Tables::default();
+    let mut read = |part: &str, first_line: usize| -> Option<()> {
+        let line_of = |offset: usize| first_line + part[..offset].matches('\n').count();
+        let part = Tables::of(toml::from_str(part).ok()?, line_of);
+        tables.services.extend(part.services.into_iter().map(|(line, service)| (line, service.fitted())));
+        tables.categories.extend(part.categories);
         Some(())
     };
-    let (mut table_start, mut table_line, mut offset) = (0, 1, 0);
+    let (mut part_start, mut part_line, mut offset) = (0, 1, 0);
     for (number, line) in source.text.split_inclusive('\n').enumerate() {
         if line.trim_start().starts_with("[[service]]") {
-            read(&source.text[table_start..offset], table_line)?;
-            (table_start, table_line) = (offset, number + 1);
+            read(&source.text[part_start..offset], part_line)?;
+            (part_start, part_line) = (offset, number + 1);
         }
         offset += line.len();
     }
-    read(&source.text[table_start..], table_line)?;
-    Some(entries)
+    read(&source.text[part_start..], part_line)?;
+    Some(tables)
 }
 
 /// What can be wrong with one entry by itself.
@@ -370,6 +432,18 @@ mod tests {
     }
 
     #[test]
+    fn a_category_stands_beside_its_services_and_a_later_one_replaces_it() {
+        let first = "[[category]]\nname='bank'\nsymptoms={payment=0.5}\n[[service]]\nid='a'\nname='A'\n";
+        let second =
+            "[[service]]\nid='b'\nname='B'\n[[category]]\nname='bank'\nsymptoms={login=0.4,slow=-1}\n";
+        let catalogue = Catalogue::load(false, &[first, second].map(|text| SourceText::new("f", text)));
+        let catalogue = catalogue.unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert_eq!(catalogue.services().len(), 2);
+        let symptoms = BTreeMap::from([(Symptom::Login, 0.4), (Symptom::Slow, -1.0)]);
+        assert_eq!(catalogue.categories(), [Category { name: "bank".to_owned(), symptoms }]);
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         check_refused("[[service]]\nid='Bad Id'\nname='B'\naliases=['b']", 1, "`id` is");
         check_refused("[[service]]\nid='a'\nname='A'\nalias=['a']", 4, "unknown field `alias`");
@@ -384,5 +458,7 @@ mod tests {
             "both claim",
         );
         check_refused("[[service]\n", 1, "");
+        check_refused("\n[[category]]\nname='c'\nsymptoms={login=50}", 2, "within 5 of 0");
+        check_refused("[[service]]\nid='a'\nname='A'\n[[category]]\nname='c'\nsymptoms={log=1}", 6, "`log`");
     }
 }

@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::findings::{Finding, Verdict};
 use crate::fold::{FoldedText, WordKind, is_unspaced};
-use crate::lexicon::{Symptom, Tier};
+use crate::lexicon::{Symptom, Tier, Votes};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
 /// The scale between weights and log-odds.
 pub const LOG_ODDS_PER_WEIGHT: f64 = 2.0;
 /// How clearly a phrase of the rules tells its symptom, in the unit of a lexicon's tells.
-const PHRASE_VOTES: f64 = 1.0;
+const PHRASE_VOTES: f64 = 1.2;
 /// Hundredths of the unit of weight: sums of decimals are exact, and a post at the limit is on the same side of it
 /// whatever order its words stand in.
 pub(crate) type Hundredths = i32;
@@ -137,7 +137,7 @@ pub(crate) struct CueSum {
     /// The language whose cues count.
     pub(crate) language: Option<LanguageTag>,
     pub(crate) total: Hundredths,
-    votes: [f64; Symptom::ALL.len()],
+    votes: Votes,
 }
 
 impl CueSum {
@@ -217,11 +217,12 @@ impl CueSum {
         candidates(&scan.text, |at| is_name(at) || overlaps(&self.figurative, at, at + 1))
     }
 
-    /// What fails, by the words and by `of_phrase`, the symptom of the strongest phrase that counts.
-    pub(crate) fn symptom(&self, of_phrase: Option<Symptom>) -> Symptom {
+    /// What fails, by the words, by `of_phrase`, the symptom of the strongest phrase that counts, and by
+    /// `of_category`, what fails in services of the kind.
+    pub(crate) fn symptom(&self, of_phrase: Option<Symptom>, of_category: &Votes) -> Symptom {
         let votes = |symptom: Symptom| {
             let of_phrase = if of_phrase == Some(symptom) { PHRASE_VOTES } else { 0.0 };
-            self.votes[symptom as usize] + of_phrase
+            self.votes[symptom as usize] + of_category[symptom as usize] + of_phrase
         };
         // Among equals the first, and `access` if nothing tells: that it is down is what most posts say.
         let mut best = Symptom::Access;

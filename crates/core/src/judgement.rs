@@ -9,10 +9,10 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use crate::catalogue::{Catalogue, ServiceIndex};
+use crate::catalogue::{Catalogue, Category, ServiceIndex};
 use crate::cues::{CueSum, Sign, hundredths};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
-use crate::lexicon::{Lexicon, Symptom, Tier};
+use crate::lexicon::{Lexicon, Symptom, Tier, Votes};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
 use crate::post::{Outcome, Post, TEXT_BYTES_MAX};
 use crate::time::EventTime;
@@ -21,8 +21,6 @@ use serde::{Deserialize, Serialize};
 
 /// A post counts from this weight on (DESIGN §5).
 const WEIGHT_MIN: f64 = 0.5;
-/// The category of networks.
-const NETWORK_CATEGORY: &str = "telecom";
 /// Texts from this many characters on are the same only if copied; short ones ("spotify down") are not.
 const LONG_TEXT_CHARS: usize = 40;
 
@@ -152,8 +150,10 @@ pub struct Judge {
     services: FxHashMap<Box<str>, ServiceIndex>,
     /// Author names that speak for a service.
     official: FxHashMap<Box<str>, Vec<ServiceIndex>>,
-    /// Services that are networks, ordered: one that is down is a connection lost.
-    networks: Vec<ServiceIndex>,
+    /// What fails in services of each category; the first is for those of which nothing is known.
+    categories: Vec<Votes>,
+    /// For each service its number among them.
+    category_of: Vec<u32>,
     author_key: AuthorKey,
 }
 
@@ -162,19 +162,26 @@ impl Judge {
     pub fn new(catalogue: &Catalogue, lexicon: &Lexicon, author_key: AuthorKey) -> Self {
         let mut services = FxHashMap::default();
         let mut official: FxHashMap<Box<str>, Vec<ServiceIndex>> = FxHashMap::default();
-        let mut networks = Vec::new();
+        let votes_of = |category: &Category| {
+            let mut votes = Votes::default();
+            category.symptoms.iter().for_each(|(&symptom, &n)| votes[symptom as usize] = n);
+            votes
+        };
+        let categories = catalogue.categories();
+        let number_of = |name: &str| categories.binary_search_by(|known| known.name.as_str().cmp(name));
+        let mut category_of = Vec::with_capacity(catalogue.services().len());
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
             services.insert(service.id.as_str().into(), index);
-            if service.category == NETWORK_CATEGORY {
-                networks.push(index);
-            }
+            category_of.push(number_of(&service.category).map_or(0, |number| number as u32 + 1));
             for name in &service.official {
                 let name = name.trim_start_matches('@').to_lowercase();
                 official.entry(name.into()).or_default().push(index);
             }
         }
-        Self { index: Index::new(catalogue, lexicon), services, official, networks, author_key }
+        let categories = [Votes::default()].into_iter().chain(categories.iter().map(votes_of)).collect();
+        let index = Index::new(catalogue, lexicon);
+        Self { index, services, official, categories, category_of, author_key }
     }
 
     /// Judges `post`. The outcome is [`Outcome::Complaint`] if and only if `judgement` holds a complaint; whether it
@@ -276,12 +283,9 @@ impl Judge {
         }
         for accusation in accusations.iter_mut() {
             let is_by_phrase = accusation.weight > 0.0;
-            accusation.symptom = cues.symptom(is_by_phrase.then_some(accusation.symptom));
-            if accusation.symptom == Symptom::Access
-                && self.networks.binary_search(&accusation.service).is_ok()
-            {
-                accusation.symptom = Symptom::Connection;
-            }
+            let category = self.category_of[accusation.service.as_usize()] as usize;
+            let of_phrase = is_by_phrase.then_some(accusation.symptom);
+            accusation.symptom = cues.symptom(of_phrase, &self.categories[category]);
             let weight = hundredths(accusation.weight) + cues.total;
             accusation.weight = (f64::from(weight) / 100.0).min(1.0);
             accusation.symptoms.insert(accusation.symptom);
@@ -428,6 +432,9 @@ mod tests {
     use crate::problem::SourceText;
 
     const CATALOGUE: &str = "
+[[category]]
+name = 'telecom'
+symptoms = { connection = 1.0, access = -1.0 }
 [[service]]
 id = 'spotify'
 name = 'Spotify'
@@ -684,8 +691,10 @@ says_not_now = -0.4
     }
 
     #[test]
-    fn a_network_that_is_down_is_a_connection_lost() {
+    fn the_kind_of_service_has_a_say_in_what_fails_but_a_phrase_has_more() {
         check("telco is down", "complaint telco:1:connection");
+        check("netflix is down", "complaint netflix:1:access");
+        check("telco: cant log in", "complaint telco:0.5:login");
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::problem::{Problem, SourceText};
 
 /// More would decide alone against any phrase.
 const CUE_WEIGHT_MAX: f64 = 5.0;
+/// The same for what fails.
+pub(crate) const VOTES_MAX: f64 = 5.0;
+/// Votes for each symptom, in the order of [`Symptom::ALL`].
+pub(crate) type Votes = [f64; Symptom::ALL.len()];
 
 macro_rules! symptoms {
     ($($variant:ident $name:literal,)+) => {

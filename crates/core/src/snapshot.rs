@@ -36,9 +36,11 @@ impl ConfigHash {
             &'static str,
             &'a Config,
             &'a [crate::catalogue::Service],
+            &'a [crate::catalogue::Category],
             &'a [crate::lexicon::Language],
         );
-        let all = All(env!("CARGO_PKG_VERSION"), config, catalogue.services(), lexicon.languages());
+        let version = env!("CARGO_PKG_VERSION");
+        let all = All(version, config, catalogue.services(), catalogue.categories(), lexicon.languages());
         let bytes = postcard::to_stdvec(&all).expect("plain data of known size always encodes");
         let mut hasher = SipHasher24::new();
         hasher.write(&bytes);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use groundswell_core::{Catalogue, Judge, Judgement, Outcome, Post, Sign, Symptom};
+use groundswell_core::{Catalogue, Judge, Judgement, Outcome, Post, ServiceIndex, Sign, Symptom};
 
 use crate::rows::Row;
 
@@ -36,6 +36,8 @@ pub(crate) struct Example {
     pub(crate) rules_weight: f64,
     pub(crate) is_complaint: bool,
     pub(crate) is_certain: bool,
+    /// The service that it is about: the one its row names, or else the first that its text does.
+    pub(crate) service: Option<ServiceIndex>,
     /// The symptoms that its label names, the best first.
     pub(crate) symptoms: Vec<Symptom>,
 }
@@ -75,6 +77,7 @@ impl Examples {
                 rules_weight: judgement.rules_weight(),
                 is_complaint: row.label == 1,
                 is_certain: row.certain != Some(0),
+                service: catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied()),
                 symptoms: row.symptom.split('|').filter_map(symptom).collect(),
             };
             found.rows.push(example);

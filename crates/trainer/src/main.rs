@@ -7,12 +7,13 @@
 mod features;
 mod fit;
 mod rows;
+mod symptoms;
 mod writing;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -21,6 +22,7 @@ use groundswell_core::{Catalogue, Judge, Lexicon, Problem};
 use crate::features::Examples;
 use crate::fit::{Settings, fit};
 use crate::rows::Row;
+use crate::symptoms::ByCategory;
 
 /// Learns the cues of each language from labelled posts, and tells how well they do on rows left out.
 #[derive(Debug, Parser)]
@@ -35,6 +37,9 @@ struct Args {
     /// Where to write a file for each language; without it nothing is written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Where to write what fails in services of each category; without it, it is not written.
+    #[arg(long, value_name = "FILE")]
+    categories: Option<PathBuf>,
     /// Only these languages (repeatable).
     #[arg(long, value_name = "TAG")]
     lang: Vec<String>,
@@ -60,7 +65,7 @@ fn main() -> Result<()> {
     }
     by_language.retain(|lang, _| args.lang.is_empty() || args.lang.contains(lang));
     ensure!(!by_language.is_empty(), "no row is left");
-    let catalogue = Catalogue::load(true, &[]).map_err(first)?;
+    let catalogue = Catalogue::load(true, &[]).map_err(first)?.without_categories();
     let lexicon = Lexicon::load(true, &[]).map_err(first)?.without_cues();
     let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
     if let Some(folder) = &args.out {
@@ -69,8 +74,10 @@ fn main() -> Result<()> {
     let settings = Settings { penalty: args.penalty, rows_min: args.rows_min, weight_min: args.weight_min };
     let mut out = io::stdout().lock();
     writeln!(out, "lang   rows  cues   precision recall F1    of rows left out")?;
+    let mut by_category = ByCategory::default();
     for (lang, rows) in &by_language {
         let examples = Examples::of(rows, &catalogue, &judge);
+        by_category.add(&examples, &catalogue);
         let fitted = fit(&examples, &settings, |_| true);
         write!(out, "{lang:<5} {:>5} {:>5}", rows.len(), fitted.cues.len())?;
         if args.folds > 1 {
@@ -78,12 +85,17 @@ fn main() -> Result<()> {
         }
         writeln!(out)?;
         if let Some(folder) = &args.out {
-            let path = folder.join(format!("{lang}.toml"));
-            fs::write(&path, writing::toml(lang, rows, &examples, &fitted))
-                .with_context(|| path.display().to_string())?;
+            write(&folder.join(format!("{lang}.toml")), &writing::toml(lang, rows, &examples, &fitted))?;
         }
     }
+    if let Some(path) = &args.categories {
+        write(path, &writing::categories_toml(&by_category.votes()))?;
+    }
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| path.display().to_string())
 }
 
 fn first(problems: Vec<Problem>) -> anyhow::Error {

@@ -8,15 +8,9 @@ use groundswell_core::Symptom;
 use crate::features::Examples;
 use crate::fit::{Fitted, WEIGHT_STEPS};
 use crate::rows::Row;
+use crate::symptoms::{self, VOTE_STEPS};
 
 const LINE_CHARS_MAX: usize = 110;
-/// A cue tells a symptom from this share of the complaints it stands in; below, complaints of all kinds use it.
-const SHARE_MIN: f64 = 0.3;
-const VOTES_MIN: f64 = 0.15;
-/// Votes are written in so many steps a unit.
-const VOTE_STEPS: f64 = 10.0;
-/// So many complaints of the language's usual mix are mixed in, so that two rows do not settle a symptom.
-const PRIOR_ROWS: f64 = 3.0;
 
 /// The file for `lang`.
 pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitted) -> String {
@@ -37,12 +31,12 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
         write_list(&mut out, cues);
     }
     let mut by_symptom: BTreeMap<(Symptom, Reverse<i64>), Vec<&str>> = BTreeMap::new();
-    for (cue, (symptom, votes)) in tells(examples) {
-        let votes = (votes * VOTE_STEPS).round() as i64;
-        by_symptom.entry((symptom, Reverse(votes))).or_default().push(&examples.vocabulary.cues[cue]);
+    for (cue, symptom, votes) in symptoms::tells(examples) {
+        let steps = (votes * VOTE_STEPS).round() as i64;
+        by_symptom.entry((symptom, Reverse(steps))).or_default().push(&examples.vocabulary.cues[cue]);
     }
-    for ((symptom, Reverse(votes)), cues) in by_symptom {
-        let (symptom, votes) = (symptom.name(), votes as f64 / VOTE_STEPS);
+    for ((symptom, Reverse(steps)), cues) in by_symptom {
+        let (symptom, votes) = (symptom.name(), steps as f64 / VOTE_STEPS);
         out += &format!("\n[[tells]]\nsymptom = \"{symptom}\"\nvotes = {votes:.1}\n");
         write_list(&mut out, cues);
     }
@@ -55,33 +49,17 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
     out
 }
 
-/// For each cue that tells a symptom which, and how clearly: its share of the complaints with the cue, times the
-/// logarithm of how much more that is than its share of all complaints.
-fn tells(examples: &Examples) -> BTreeMap<usize, (Symptom, f64)> {
-    let mut counts: BTreeMap<usize, [f64; Symptom::ALL.len()]> = BTreeMap::new();
-    let mut usual = [0.0; Symptom::ALL.len()];
-    for row in &examples.rows {
-        if let Some(&symptom) = row.symptoms.first() {
-            usual[symptom as usize] += 1.0;
-            for &cue in &row.cues {
-                counts.entry(cue).or_default()[symptom as usize] += 1.0;
-            }
-        }
+/// The file of what fails in services of each category.
+pub(crate) fn categories_toml(categories: &BTreeMap<String, BTreeMap<Symptom, f64>>) -> String {
+    let mut out = "# What fails in services of a category more often than in others, or less often, in the unit of the\n\
+                   # lexicon's tells. Learned by crates/trainer; not written by hand.\n"
+        .to_owned();
+    for (name, symptoms) in categories {
+        let votes = symptoms.iter().map(|(symptom, votes)| format!("{} = {votes:.1}", symptom.name()));
+        let votes: Vec<String> = votes.collect();
+        out += &format!("\n[[category]]\nname = \"{name}\"\nsymptoms = {{ {} }}\n", votes.join(", "));
     }
-    let n_usual: f64 = usual.iter().sum::<f64>().max(1.0);
-    let told = |(cue, counts): (usize, [f64; Symptom::ALL.len()])| {
-        let n = counts.iter().sum::<f64>();
-        let share_of = |symptom: Symptom| {
-            let usual = usual[symptom as usize] / n_usual;
-            let share = (counts[symptom as usize] + PRIOR_ROWS * usual) / (n + PRIOR_ROWS);
-            (symptom, share, share / usual.max(1.0 / n_usual))
-        };
-        let shares = Symptom::ALL.iter().map(|&symptom| share_of(symptom));
-        let (symptom, share, lift) = shares.max_by(|a, b| (a.1 * a.2).total_cmp(&(b.1 * b.2)))?;
-        let votes = share * libm::log(lift);
-        (n >= 2.0 && share >= SHARE_MIN && votes >= VOTES_MIN).then_some((cue, (symptom, votes)))
-    };
-    counts.into_iter().filter_map(told).collect()
+    out
 }
 
 fn write_list(out: &mut String, mut cues: Vec<&str>) {
