@@ -12,12 +12,15 @@ pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
     "music-video" "platform" "public" "shopping" "social" "telecom" "work"
 );
 
-/// A file a language, by tag.
-pub(crate) const LEXICON_FILES: &[(&str, &str)] = files!("lexicon":
-    "ar" "de" "en" "es" "fr" "hi" "id" "it" "ja" "ko" "nl" "pl" "pt" "ru" "tr"
-);
+/// A file for each language that we speak.
+macro_rules! language_files {
+    ($folder:literal) => {
+        files!($folder: "ar" "de" "en" "es" "fr" "hi" "id" "it" "ja" "ko" "nl" "pl" "pt" "ru" "tr")
+    };
+}
+
+/// What people wrote down of each language, by tag.
+pub(crate) const LEXICON_FILES: &[(&str, &str)] = language_files!("lexicon");
 
 /// What was learned of each language, by tag; each adds to the file above.
-pub(crate) const CUE_FILES: &[(&str, &str)] = files!("cues":
-    "ar" "de" "en" "es" "fr" "hi" "id" "it" "ja" "ko" "nl" "pl" "pt" "ru" "tr"
-);
+pub(crate) const CUE_FILES: &[(&str, &str)] = language_files!("cues");
