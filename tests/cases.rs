@@ -31,7 +31,21 @@ fn a_user_can_prove_an_entry_of_their_own() {
     let text = run.text();
     assert!(text.contains("en                 2      1.000   1.000  1.000"), "{text}");
     assert!(text.contains("price              1      1.000"), "{text}");
+    assert!(text.contains("service            1      1.000\nsymptom            1      1.000\n"), "{text}");
     assert!(text.ends_with("4 of 4 cases held\n"), "{text}");
+}
+
+#[test]
+fn several_symptoms_may_do_and_those_that_do_not_are_counted() {
+    let folder = Folder::new();
+    let case = |symptom: &str| {
+        format!("[[text]]\ntext = \"is spotify down?\"\ncomplains = [\"spotify\"]\nsymptom = {symptom}\n")
+    };
+    let cases = [case("[\"login\", \"access\"]"), case("[\"login\", \"crash\"]")].concat();
+    let run = run(&["test", &folder.write("cases.toml", &cases)]).exits(1);
+    let text = run.text();
+    assert!(text.contains("expected spotify (login or crash), found spotify (access)"), "{text}");
+    assert!(text.contains("service            2      1.000\nsymptom            2      0.500\n"), "{text}");
 }
 
 #[test]
@@ -59,6 +73,7 @@ fn a_file_that_is_not_sound_is_refused_with_its_line() {
         ("[[text]]\ntext = \"x\"\n", 1, "missing field `complains`"),
         ("\n[[text]]\ntext = \"x\"\ncomplains = [\"no-such\"]\n", 2, "no service \"no-such\""),
         ("[[text]]\ntext = \"x\"\ncomplains = []\nsymptom = \"access\"\n", 1, "has no symptom"),
+        ("[[text]]\ntext = \"x\"\ncomplains = []\nsymptom = \"acces\"\n", 4, "a symptom, or a list of them"),
         ("[[counts]]\ncounts = \"5*3\"\nevents = []\n", 1, "\"5*3\" in counts"),
         ("[[counts]]\ncounts = \"5x3\"\nevents = [\"begun\"]\n", 1, "\"begun\" is no event"),
         ("# nothing\n", 0, "has no case"),

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) penalty: f64,
     pub(crate) rows_min: usize,
     pub(crate) weight_min: f64,
+    /// For how many missed complaints a false one counts.
+    pub(crate) false_cost: f64,
 }
 
 /// What was learned of one language.
@@ -75,7 +77,7 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
             features: cues.chain(signs).collect(),
             offset: LOG_ODDS_PER_WEIGHT * (row.rules_weight - 0.5),
             sign: if row.is_complaint { 1.0 } else { -1.0 },
-            importance: row.importance(),
+            importance: row.importance() * if row.is_complaint { 1.0 } else { settings.false_cost },
         }
     };
     let lines: Vec<Line> = rows.iter().map(line).collect();

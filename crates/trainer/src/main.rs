@@ -52,6 +52,9 @@ struct Args {
     /// Weights smaller than this are left out.
     #[arg(long, default_value_t = 0.02)]
     weight_min: f64,
+    /// For how many missed complaints a false one counts.
+    #[arg(long, default_value_t = 1.6)]
+    false_cost: f64,
     /// In how many parts the rows are cut, each judged by what was learned from the others; 0 for not at all.
     #[arg(long, default_value_t = 5)]
     folds: usize,
@@ -71,7 +74,12 @@ fn main() -> Result<()> {
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    let settings = Settings { penalty: args.penalty, rows_min: args.rows_min, weight_min: args.weight_min };
+    let settings = Settings {
+        penalty: args.penalty,
+        rows_min: args.rows_min,
+        weight_min: args.weight_min,
+        false_cost: args.false_cost,
+    };
     let mut out = io::stdout().lock();
     writeln!(out, "lang   rows  cues   precision recall F1    of rows left out")?;
     let mut by_category = ByCategory::default();

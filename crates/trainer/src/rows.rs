@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use groundswell_io::cases::{CaseFile, TextCase};
 use serde::Deserialize;
 
 /// One labelled post.
@@ -37,23 +38,6 @@ pub(crate) struct Row {
 struct Post {
     id: String,
     text: String,
-}
-
-/// A file of cases of `groundswell test`, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Cases {
-    #[serde(default)]
-    text: Vec<Case>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Case {
-    text: String,
-    lang: Option<String>,
-    service: Option<String>,
-    complains: Vec<String>,
-    #[serde(default)]
-    symptom: String,
 }
 
 /// Reads files of rows (CSV) and of cases (TOML), and the texts that they lack from `posts` (JSON lines).
@@ -89,8 +73,9 @@ fn read_csv(path: &Path) -> Result<Vec<Row>> {
 /// The cases that name their language.
 fn read_cases(path: &Path) -> Result<Vec<Row>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let cases: Cases = toml::from_str(&text).with_context(|| path.display().to_string())?;
-    let row = |case: Case| {
+    let cases: CaseFile = toml::from_str(&text).with_context(|| path.display().to_string())?;
+    let row = |case: TextCase| {
+        let symptoms: Vec<&str> = case.symptom.as_slice().iter().map(|symptom| symptom.name()).collect();
         Some(Row {
             id: String::new(),
             lang: case.lang?,
@@ -98,11 +83,11 @@ fn read_cases(path: &Path) -> Result<Vec<Row>> {
             addressed: case.service.is_some().then_some(1),
             service: case.service.or_else(|| case.complains.first().cloned()).unwrap_or_default(),
             label: u8::from(!case.complains.is_empty()),
-            symptom: case.symptom,
+            symptom: symptoms.join("|"),
             certain: None,
         })
     };
-    Ok(cases.text.into_iter().filter_map(row).collect())
+    Ok(cases.text.into_iter().filter_map(|case| row(case.into_inner())).collect())
 }
 
 fn read_texts(path: &Path) -> Result<HashMap<String, String>> {

@@ -15,8 +15,9 @@ const VOTES_MIN: f64 = 0.1;
 const PRIOR_ROWS: f64 = 5.0;
 /// A category's votes are these shares of the logarithm; more would outvote the words.
 const CATEGORY_SHARE: f64 = 0.6;
-/// The most and least that a category says of a symptom: rare is not impossible.
-const CATEGORY_VOTES_MAX: f64 = 1.0;
+/// The most and least that a category says of a symptom: "netflix is down" is not of playback, and rare is not
+/// impossible.
+const CATEGORY_VOTES: (f64, f64) = (-1.5, 0.8);
 
 /// How many complaints are of each symptom.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +89,7 @@ impl ByCategory {
             let votes = |&symptom: &Symptom| {
                 let (_, lift) = counts.share_and_lift(symptom, &self.usual);
                 let votes = CATEGORY_SHARE * libm::log(lift);
-                let votes = votes.clamp(-CATEGORY_VOTES_MAX, CATEGORY_VOTES_MAX);
+                let votes = votes.clamp(CATEGORY_VOTES.0, CATEGORY_VOTES.1);
                 (symptom, (votes * VOTE_STEPS).round() / VOTE_STEPS)
             };
             Symptom::ALL.iter().map(votes).filter(|(_, votes)| *votes != 0.0).collect()
@@ -127,8 +128,7 @@ mod tests {
     }
 
     fn catalogue() -> Catalogue {
-        let text =
-            ["bank", "shop"].map(|id| format!("[[service]]\nid='{id}'\nname='N'\ncategory='{id}s'\n"));
+        let text = ["bank", "shop"].map(|id| format!("[[service]]\nid='{id}'\nname='N'\ncategory='{id}s'\n"));
         Catalogue::load(false, &[SourceText::new("f", text.concat())]).expect("a good catalogue")
     }
 

@@ -111,7 +111,7 @@ mod tests {
             rows.push(row("love the shop", 0, ""));
         }
         let examples = Examples::of(&rows, &catalogue, &judge);
-        let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02 };
+        let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02, false_cost: 1.0 };
         toml("en", &rows, &examples, &fit(&examples, &settings, |_| true))
     }
 

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use groundswell_core::{
-    Accusation, BinWidth, Catalogue, Detector, EventKind, EventTime, Judge, Judgement, Post,
+    Accusation, BinWidth, Catalogue, Detector, EventKind, EventTime, Judge, Judgement, Post, Symptom,
 };
-use serde::Deserialize;
-use toml::Spanned;
+use groundswell_io::cases::{CaseFile, CountsCase, TextCase};
 
 use crate::failure::{Failure, Outcome, usage};
 use crate::judging::{ratio, share};
@@ -29,7 +28,7 @@ A file of cases has texts, and counts:
   lang = \"fr\"                        optional, as a post has it
   service = \"netflix\"                optional: the post is addressed to it
   complains = [\"netflix\"]            the services it counts for, by id; [] if for none
-  symptom = \"access\"                 optional
+  symptom = \"access\"                 optional; a list if several would do: [\"access\", \"loading\"]
   trap = \"price\"                     optional: a name for what makes it hard
 
   [[counts]]
@@ -37,7 +36,7 @@ A file of cases has texts, and counts:
   events = [\"suspected\", \"started\", \"ended\"]   in order, updates left out
 
 Each case that fails is told with its file and line and what was found instead, then how many held, by language and by
-trap. Exit code 1 if a case failed, 2 if a file is not sound.";
+trap, and how many of the complaints found have the right service and symptom. Exit code 1 if a case failed, 2 if a file is not sound.";
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
@@ -52,33 +51,6 @@ pub(crate) struct Args {
 
 /// The longest counts of a case, bins: a year and a half of minutes.
 const BINS_MAX: u64 = 800_000;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaseFile {
-    #[serde(default)]
-    text: Vec<Spanned<TextCase>>,
-    #[serde(default)]
-    counts: Vec<Spanned<CountsCase>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TextCase {
-    text: String,
-    lang: Option<String>,
-    service: Option<String>,
-    complains: Vec<String>,
-    symptom: Option<String>,
-    trap: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CountsCase {
-    counts: String,
-    events: Vec<String>,
-}
 
 /// Runs every case and tells of those that fail.
 pub(crate) fn run(args: Args) -> Outcome {
@@ -159,7 +131,8 @@ impl<W: Write> Tester<'_, W> {
                 return Err(usage(anyhow!("{place}: the catalogue has no service {id:?}")));
             }
         }
-        if case.symptom.is_some() && case.complains.is_empty() {
+        let symptoms = case.symptom.as_slice();
+        if !symptoms.is_empty() && case.complains.is_empty() {
             return Err(usage(anyhow!("{place}: a text that does not complain has no symptom")));
         }
         let post = Post {
@@ -172,10 +145,11 @@ impl<W: Write> Tester<'_, W> {
         let found = ids(catalogue, accusations);
         let mut expected: Vec<&str> = case.complains.iter().map(String::as_str).collect();
         expected.sort_unstable();
-        let has_symptom = |symptom: &String| accusations.iter().any(|one| one.symptom.name() == symptom);
-        let is_right = found == expected && case.symptom.as_ref().is_none_or(has_symptom);
-        self.tallies.note(case, !found.is_empty(), is_right);
-        if is_right {
+        let is_service_right = found == expected;
+        let is_symptom_right =
+            symptoms.is_empty() || accusations.iter().any(|one| symptoms.contains(&one.symptom));
+        self.tallies.note(case, !found.is_empty(), is_service_right, is_symptom_right);
+        if is_service_right && is_symptom_right {
             return Ok(());
         }
         let said: Vec<String> = accusations
@@ -193,7 +167,7 @@ impl<W: Write> Tester<'_, W> {
             "{place}: {}\n  expected {}{}, found {}: {}{}",
             case.text,
             list(&expected),
-            case.symptom.as_ref().map(|symptom| format!(" ({symptom})")).unwrap_or_default(),
+            if symptoms.is_empty() { String::new() } else { format!(" ({})", names(symptoms)) },
             list(&said),
             outcome.name(),
             if verdicts.is_empty() { String::new() } else { format!("; {}", verdicts.join(", ")) },
@@ -234,6 +208,10 @@ fn ids<'a>(catalogue: &'a Catalogue, accusations: &[Accusation]) -> Vec<&'a str>
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+fn names(symptoms: &[Symptom]) -> String {
+    symptoms.iter().map(|symptom| symptom.name()).collect::<Vec<_>>().join(" or ")
 }
 
 fn list(items: &[impl AsRef<str>]) -> String {
@@ -310,12 +288,23 @@ struct Tallies {
     all: Tally,
     languages: BTreeMap<String, Language>,
     traps: BTreeMap<String, Tally>,
+    /// Of the complaints that were found.
+    services: Tally,
+    /// Of those whose symptom is expected.
+    symptoms: Tally,
 }
 
 impl Tallies {
-    fn note(&mut self, case: &TextCase, is_found: bool, is_right: bool) {
+    fn note(&mut self, case: &TextCase, is_found: bool, is_service_right: bool, is_symptom_right: bool) {
+        let is_right = is_service_right && is_symptom_right;
         self.all.note(is_right);
         let is_true = !case.complains.is_empty();
+        if is_true && is_found {
+            self.services.note(is_service_right);
+            if !case.symptom.as_slice().is_empty() {
+                self.symptoms.note(is_symptom_right);
+            }
+        }
         let language = case.lang.clone().unwrap_or_else(|| "-".to_owned());
         let language = self.languages.entry(language).or_default();
         language.n += 1;
@@ -342,6 +331,14 @@ impl Tallies {
         }
         for (name, trap) in &self.traps {
             writeln!(out, "{name:<14}{:>6}{:>11.3}", trap.n, trap.n_right as f64 / trap.n as f64)?;
+        }
+        if self.services.n > 0 {
+            writeln!(out, "{:<14}{:>6}{:>11}", "of complaints", "found", "right")?;
+        }
+        for (name, tally) in [("service", self.services), ("symptom", self.symptoms)] {
+            if tally.n > 0 {
+                writeln!(out, "{name:<14}{:>6}{:>11.3}", tally.n, tally.n_right as f64 / tally.n as f64)?;
+            }
         }
         writeln!(out, "{} of {} cases held", self.all.n_right, self.all.n)
     }
