@@ -113,7 +113,7 @@ pub struct CueGroup {
 pub struct TellGroup {
     /// What they tell.
     pub symptom: Symptom,
-    /// How clearly: the votes of a symptom's words are added up, and a phrase of the rules has one for its own.
+    /// How clearly: the votes of a symptom's words are added up, and a phrase of the rules has 1.2 for its own.
     pub votes: f64,
     /// The words, written as those of [`CueGroup`].
     pub any: Vec<String>,
