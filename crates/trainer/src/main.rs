@@ -50,7 +50,7 @@ struct Args {
     #[arg(long, default_value_t = 2)]
     rows_min: usize,
     /// Weights smaller than this are left out.
-    #[arg(long, default_value_t = 0.02)]
+    #[arg(long, default_value_t = 0.05)]
     weight_min: f64,
     /// For how many missed complaints a false one counts.
     #[arg(long, default_value_t = 1.6)]
