@@ -73,7 +73,12 @@ fn a_file_that_is_not_sound_is_refused_with_its_line() {
         ("[[text]]\ntext = \"x\"\n", 1, "missing field `complains`"),
         ("\n[[text]]\ntext = \"x\"\ncomplains = [\"no-such\"]\n", 2, "no service \"no-such\""),
         ("[[text]]\ntext = \"x\"\ncomplains = []\nsymptom = \"access\"\n", 1, "has no symptom"),
-        ("[[text]]\ntext = \"x\"\ncomplains = []\nsymptom = \"acces\"\n", 4, "a symptom, or a list of them"),
+        (
+            "[[text]]\ntext = \"x\"\ncomplains = []\nsymptom = \"acces\"\n",
+            4,
+            "no symptom \"acces\"; there are login",
+        ),
+        ("[[text]]\ntext = \"x\"\ncomplains = []\nsymptom = []\n", 4, "an empty list"),
         ("[[counts]]\ncounts = \"5*3\"\nevents = []\n", 1, "\"5*3\" in counts"),
         ("[[counts]]\ncounts = \"5x3\"\nevents = [\"begun\"]\n", 1, "\"begun\" is no event"),
         ("# nothing\n", 0, "has no case"),

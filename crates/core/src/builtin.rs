@@ -6,7 +6,7 @@ macro_rules! files {
     };
 }
 
-/// A file a category, by name, and `categories` for what was learned of all.
+/// A file a category, by name; and `categories`, which was learned of all.
 pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
     "ai" "airlines" "categories" "cloud" "delivery-travel" "developer" "education" "energy" "finance" "gaming" "media" "messaging"
     "music-video" "platform" "public" "shopping" "social" "telecom" "work"

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::CATALOGUE_FILES;
-use crate::lexicon::{Symptom, VOTES_MAX};
+use crate::lexicon::{CUE_WEIGHT_MAX, Symptom, is_weight};
 use crate::problem::{Problem, SourceText};
 
 /// The longest service id: it is a Kafka key, a file name and a metric label elsewhere.
@@ -24,7 +24,7 @@ pub struct Service {
     pub id: String,
     /// Name for display.
     pub name: String,
-    /// A word for the kind of service; services of one category lend each other their weekly profile.
+    /// A word for the kind of service: events carry it, and a [`Category`] of that name tells what fails in such.
     #[serde(default = "default_category")]
     pub category: String,
     /// What people type when they mean it.
@@ -109,7 +109,7 @@ struct CatalogueFile {
 #[derive(Default)]
 struct Merged {
     services: BTreeMap<String, (Service, Place)>,
-    categories: BTreeMap<String, Category>,
+    categories: BTreeMap<String, (Category, Place)>,
 }
 
 impl Catalogue {
@@ -117,7 +117,8 @@ impl Catalogue {
     ///
     /// # Errors
     /// Everything that makes an entry unusable: TOML errors, unknown keys, a bad or repeated id, empty names, a
-    /// handle that two services claim, an entry that no text can match, a dependency that does not exist.
+    /// handle that two services claim, an entry that no text can match, a dependency that does not exist, a category
+    /// that no service has or whose votes are out of range.
     pub fn load(with_builtin: bool, files: &[SourceText]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut merged = Merged::default();
@@ -126,10 +127,11 @@ impl Catalogue {
             read_file(&source, &mut merged, &mut problems);
         }
         check_between(&merged.services, &mut problems);
+        check_categories(&merged, &mut problems);
         if problems.is_empty() {
             Ok(Self {
                 services: merged.services.into_values().map(|(service, _)| service).collect(),
-                categories: merged.categories.into_values().collect(),
+                categories: merged.categories.into_values().map(|(category, _)| category).collect(),
             })
         } else {
             Err(problems)
@@ -159,12 +161,6 @@ impl Catalogue {
     /// The categories of which something is known, in the order of their names.
     pub fn categories(&self) -> &[Category] {
         &self.categories
-    }
-
-    /// The same without what was learned of categories: what a trainer begins with.
-    pub fn without_categories(mut self) -> Self {
-        self.categories.clear();
-        self
     }
 
     /// The service with this number.
@@ -265,17 +261,19 @@ fn read_file(source: &SourceText, merged: &mut Merged, problems: &mut Vec<Proble
         }
         merged.services.insert(service.id.clone(), (service, place));
     }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for (line, category) in tables.categories {
-        let name = &category.name;
-        for (symptom, votes) in
-            category.symptoms.iter().filter(|(_, votes)| votes.is_nan() || votes.abs() > VOTES_MAX)
-        {
-            problems.push(place(line).problem(format!(
-                "category `{name}`: `{}` has {votes} votes; it must be within {VOTES_MAX} of 0",
+        let (place, name) = (place(line), category.name.clone());
+        for (symptom, votes) in category.symptoms.iter().filter(|(_, votes)| !is_weight(**votes)) {
+            problems.push(place.problem(format!(
+                "category `{name}`: `{}` has {votes} votes; it must be within {CUE_WEIGHT_MAX} of 0",
                 symptom.name()
             )));
         }
-        merged.categories.insert(name.clone(), category);
+        if let Some(first) = seen.insert(name.clone(), line) {
+            problems.push(place.problem(format!("category `{name}` stands already in line {first}")));
+        }
+        merged.categories.insert(name, (category, place));
     }
 }
 
@@ -291,7 +289,9 @@ impl Tables {
         let services = file.service.into_iter();
         let categories = file.category.into_iter();
         Self {
-            services: services.map(|entry| (line_of(entry.span().start), entry.into_inner())).collect(),
+            services: services
+                .map(|entry| (line_of(entry.span().start), entry.into_inner().fitted()))
+                .collect(),
             categories: categories.map(|entry| (line_of(entry.span().start), entry.into_inner())).collect(),
         }
     }
@@ -304,7 +304,7 @@ fn read_by_tables(source: &SourceText) -> Option<Tables> {
     let mut read = |part: &str, first_line: usize| -> Option<()> {
         let line_of = |offset: usize| first_line + part[..offset].matches('\n').count();
         let part = Tables::of(toml::from_str(part).ok()?, line_of);
-        tables.services.extend(part.services.into_iter().map(|(line, service)| (line, service.fitted())));
+        tables.services.extend(part.services);
         tables.categories.extend(part.categories);
         Some(())
     };
@@ -373,6 +373,15 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A category that no service has is a name misspelt.
+fn check_categories(merged: &Merged, problems: &mut Vec<Problem>) {
+    for (name, (_, place)) in &merged.categories {
+        if merged.services.values().all(|(service, _)| service.category != *name) {
+            problems.push(place.problem(format!("no service has the category `{name}`")));
+        }
+    }
+}
+
 /// What can be wrong between entries.
 fn check_between(merged: &BTreeMap<String, (Service, Place)>, problems: &mut Vec<Problem>) {
     let mut claimed: BTreeMap<String, &str> = BTreeMap::new();
@@ -434,8 +443,8 @@ mod tests {
     #[test]
     fn a_category_stands_beside_its_services_and_a_later_one_replaces_it() {
         let first = "[[category]]\nname='bank'\nsymptoms={payment=0.5}\n[[service]]\nid='a'\nname='A'\n";
-        let second =
-            "[[service]]\nid='b'\nname='B'\n[[category]]\nname='bank'\nsymptoms={login=0.4,slow=-1}\n";
+        let second = "[[service]]\nid='b'\nname='B'\ncategory='bank'\n[[category]]\nname='bank'\n\
+                      [category.symptoms]\nlogin=0.4\nslow=-1\n";
         let catalogue = Catalogue::load(false, &[first, second].map(|text| SourceText::new("f", text)));
         let catalogue = catalogue.unwrap_or_else(|problems| panic!("{problems:#?}"));
         assert_eq!(catalogue.services().len(), 2);
@@ -459,6 +468,9 @@ mod tests {
         );
         check_refused("[[service]\n", 1, "");
         check_refused("\n[[category]]\nname='c'\nsymptoms={login=50}", 2, "within 5 of 0");
+        check_refused("[[category]]\nname='finence'\nsymptoms={login=1}", 1, "no service has the category");
+        let twice = "[[category]]\nname='c'\nsymptoms={}\n[[category]]\nname='c'\nsymptoms={}";
+        check_refused(twice, 4, "already in line 1");
         check_refused("[[service]]\nid='a'\nname='A'\n[[category]]\nname='c'\nsymptoms={log=1}", 6, "`log`");
     }
 }

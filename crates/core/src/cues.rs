@@ -17,13 +17,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::findings::{Finding, Verdict};
 use crate::fold::{FoldedText, WordKind, is_unspaced};
-use crate::lexicon::{Symptom, Tier, Votes};
+use crate::lexicon::{Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
 /// The scale between weights and log-odds.
 pub const LOG_ODDS_PER_WEIGHT: f64 = 2.0;
-/// How clearly a phrase of the rules tells its symptom, in the unit of a lexicon's tells.
-const PHRASE_VOTES: f64 = 1.2;
+/// How clearly a phrase of the rules tells its symptom, in hundredths of the unit of a lexicon's tells: more than the
+/// kind of service does ([`crate::Category`]). That something is down, of whatever kind, tells less.
+const PHRASE_VOTES: Hundredths = 150;
+const ACCESS_VOTES: Hundredths = 120;
+/// Votes for each symptom, in the order of [`Symptom::ALL`].
+pub(crate) type Votes = [Hundredths; Symptom::ALL.len()];
 /// Hundredths of the unit of weight: sums of decimals are exact, and a post at the limit is on the same side of it
 /// whatever order its words stand in.
 pub(crate) type Hundredths = i32;
@@ -104,7 +108,7 @@ pub(crate) struct Cue {
     /// What it adds to the weight; 0 if it only tells.
     pub(crate) weight: Hundredths,
     /// What fails, and how clearly it says so.
-    pub(crate) tells: Option<(Symptom, f64)>,
+    pub(crate) tells: Vec<(Symptom, Hundredths)>,
 }
 
 /// A language that has cues.
@@ -149,7 +153,7 @@ impl CueSum {
         self.outspoken.clear();
         self.language = None;
         self.total = 0;
-        self.votes = [0.0; Symptom::ALL.len()];
+        self.votes = Votes::default();
     }
 
     /// Adds up what `scan` and the rules found, in the language of the post or else the one that most cues are of.
@@ -187,6 +191,7 @@ impl CueSum {
         for hit in &scan.hits {
             if let Mark::Cue(id) = hit.value
                 && language.ids.contains(&id)
+                && !scan.mentions.iter().any(|name| name.start < hit.end && hit.start < name.end)
                 && !overlaps(&self.figurative, hit.start, hit.end)
                 && !(index.cue(id).weight < 0 && self.is_in_outspoken(hit.start, hit.end))
             {
@@ -198,7 +203,7 @@ impl CueSum {
         for &(id, _) in &self.found {
             let cue = index.cue(id);
             self.total += cue.weight;
-            if let Some((symptom, votes)) = cue.tells {
+            for &(symptom, votes) in &cue.tells {
                 self.votes[symptom as usize] += votes;
             }
         }
@@ -221,10 +226,14 @@ impl CueSum {
     /// `of_category`, what fails in services of the kind.
     pub(crate) fn symptom(&self, of_phrase: Option<Symptom>, of_category: &Votes) -> Symptom {
         let votes = |symptom: Symptom| {
-            let of_phrase = if of_phrase == Some(symptom) { PHRASE_VOTES } else { 0.0 };
+            let of_phrase = match (of_phrase == Some(symptom), symptom) {
+                (false, _) => 0,
+                (true, Symptom::Access) => ACCESS_VOTES,
+                (true, _) => PHRASE_VOTES,
+            };
             self.votes[symptom as usize] + of_category[symptom as usize] + of_phrase
         };
-        // Among equals the first, and `access` if nothing tells: that it is down is what most posts say.
+        // Among equals `access`, then the first: that it is down is what most posts say.
         let mut best = Symptom::Access;
         for &symptom in Symptom::ALL {
             if votes(symptom) > votes(best) {

@@ -10,9 +10,9 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, Category, ServiceIndex};
-use crate::cues::{CueSum, Sign, hundredths};
+use crate::cues::{CueSum, Sign, Votes, hundredths};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
-use crate::lexicon::{Lexicon, Symptom, Tier, Votes};
+use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
 use crate::post::{Outcome, Post, TEXT_BYTES_MAX};
 use crate::time::EventTime;
@@ -70,7 +70,7 @@ pub struct Accusation {
     pub service: ServiceIndex,
     /// Total weight, at most 1.
     pub weight: f64,
-    /// The symptom of the strongest phrase.
+    /// What fails, by the strongest phrase, the words and the kind of service.
     pub symptom: Symptom,
     /// Every symptom named.
     pub symptoms: Symptoms,
@@ -164,7 +164,7 @@ impl Judge {
         let mut official: FxHashMap<Box<str>, Vec<ServiceIndex>> = FxHashMap::default();
         let votes_of = |category: &Category| {
             let mut votes = Votes::default();
-            category.symptoms.iter().for_each(|(&symptom, &n)| votes[symptom as usize] = n);
+            category.symptoms.iter().for_each(|(&symptom, &n)| votes[symptom as usize] = hundredths(n));
             votes
         };
         let categories = catalogue.categories();
@@ -433,8 +433,11 @@ mod tests {
 
     const CATALOGUE: &str = "
 [[category]]
+name = 'video'
+symptoms = { playback = 0.8, access = -0.3, login = -0.7 }
+[[category]]
 name = 'telecom'
-symptoms = { connection = 1.0, access = -1.0 }
+symptoms = { connection = 0.8, access = -1.1, login = -1.1 }
 [[service]]
 id = 'spotify'
 name = 'Spotify'
@@ -444,6 +447,7 @@ official = ['SpotifyStatus']
 [[service]]
 id = 'netflix'
 name = 'Netflix'
+category = 'video'
 aliases = ['netflix']
 [[service]]
 id = 'slack'
@@ -686,8 +690,21 @@ says_not_now = -0.4
     }
 
     #[test]
+    fn the_words_of_a_name_are_no_cues() {
+        let hier = "[[service]]\nid='hier'\nname='Hier'\naliases=['hier niks hier niks']\n";
+        let catalogue = Catalogue::load(false, &[SourceText::new("hier", hier)]).expect("a good catalogue");
+        let lexicon = Lexicon::load(false, &[SourceText::new("nl", DUTCH)]).expect("a good lexicon");
+        let judge = Judge::new(&catalogue, &lexicon, [7; 16]);
+        let mut judgement = Judgement::default();
+        let post = Post { lang: Some("nl"), ..Post::of_text("hier niks hier niks") };
+        assert_eq!(judge.judge(&post, &mut judgement), Outcome::NoComplaint);
+        let post = Post { lang: Some("nl"), ..Post::of_text("hier niks hier niks. niks hier!") };
+        assert_eq!(judge.judge(&post, &mut judgement), Outcome::Complaint);
+    }
+
+    #[test]
     fn a_word_that_only_cues_have_may_be_a_form_of_a_name() {
-        check_dutch("netflixs site ligt eruit", "complaint netflix:0.6:access");
+        check_dutch("netflixs site ligt eruit", "complaint netflix:0.6:playback");
     }
 
     #[test]
@@ -695,6 +712,7 @@ says_not_now = -0.4
         check("telco is down", "complaint telco:1:connection");
         check("netflix is down", "complaint netflix:1:access");
         check("telco: cant log in", "complaint telco:0.5:login");
+        check("netflix: cant log in", "complaint netflix:0.5:login");
     }
 
     #[test]

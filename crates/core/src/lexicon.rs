@@ -21,12 +21,9 @@ use crate::builtin::{CUE_FILES, LEXICON_FILES};
 use crate::cues::{PREFIX_LETTERS, Sign};
 use crate::problem::{Problem, SourceText};
 
-/// More would decide alone against any phrase.
-const CUE_WEIGHT_MAX: f64 = 5.0;
-/// The same for what fails.
-pub(crate) const VOTES_MAX: f64 = 5.0;
-/// Votes for each symptom, in the order of [`Symptom::ALL`].
-pub(crate) type Votes = [f64; Symptom::ALL.len()];
+/// The greatest weight of a cue or sign, and the most votes of a tell or category: more would decide alone against any
+/// phrase.
+pub(crate) const CUE_WEIGHT_MAX: f64 = 5.0;
 
 macro_rules! symptoms {
     ($($variant:ident $name:literal,)+) => {
@@ -113,7 +110,7 @@ pub struct CueGroup {
 pub struct TellGroup {
     /// What they tell.
     pub symptom: Symptom,
-    /// How clearly: the votes of a symptom's words are added up, and a phrase of the rules has 1.2 for its own.
+    /// How clearly: the votes of a symptom's words are added up, and a phrase of the rules has 1.5 for its own (1.2 for `access`).
     pub votes: f64,
     /// The words, written as those of [`CueGroup`].
     pub any: Vec<String>,
@@ -288,7 +285,6 @@ fn check_language(language: &Language, source: &SourceText, problems: &mut Vec<P
 
 /// What is wrong with the weights and words of cues and tells.
 fn check_cues(language: &Language, report: &mut impl FnMut(&str, String)) {
-    let is_weight = |weight: f64| weight.is_finite() && weight.abs() <= CUE_WEIGHT_MAX;
     for (sign, weight) in language.signs.iter().filter(|&(_, &weight)| !is_weight(weight)) {
         let name = sign.name();
         report(name, format!("the sign `{name}` weighs {weight}; it must be within {CUE_WEIGHT_MAX} of 0"));
@@ -303,6 +299,11 @@ fn check_cues(language: &Language, report: &mut impl FnMut(&str, String)) {
             report(cue, format!("`cues` or `tells` has {cue:?}, which {fault}"));
         }
     }
+}
+
+/// Whether `weight` is one that a cue, a sign, a tell or a category can have.
+pub(crate) fn is_weight(weight: f64) -> bool {
+    weight.is_finite() && weight.abs() <= CUE_WEIGHT_MAX
 }
 
 /// Why no text could match `cue`, if so.

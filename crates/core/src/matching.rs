@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{Catalogue, ServiceIndex};
 use crate::cues::{Cue, CueLanguage, Sign, hundredths};
 use crate::fold::{FoldedText, WordKind};
-use crate::lexicon::{Language, Lexicon, Symptom, Tier};
+use crate::lexicon::{Language, Lexicon, Symptom, TellGroup, Tier};
 use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
 
 /// A BCP 47 primary subtag.
@@ -220,20 +220,31 @@ impl Index {
         let tag = LanguageTag::primary_of(&language.language);
         let from = self.n_cues();
         let cues = language.cues.iter().map(|group| (&group.any, group.weight, None));
-        let tells = language.tells.iter().map(|group| (&group.any, 0.0, Some((group.symptom, group.votes))));
+        let votes = |group: &TellGroup| (group.symptom, hundredths(group.votes));
+        let tells = language.tells.iter().map(|group| (&group.any, 0.0, Some(votes(group))));
+        let mut numbers: FxHashMap<&str, u32> = FxHashMap::default();
         for (any, weight, tells) in cues.chain(tells) {
             for text in any {
-                let id = self.n_cues();
-                match text.strip_suffix('*') {
-                    Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
-                    None => trie.insert_cue(text, Mark::Cue(id)),
-                }
-                self.cues.push(Cue { text: text.as_str().into(), weight: hundredths(weight), tells });
+                let id = *numbers.entry(text).or_insert_with(|| self.push_cue(text, trie));
+                let cue = &mut self.cues[id as usize];
+                cue.weight += hundredths(weight);
+                cue.tells.extend(tells);
             }
         }
+        self.cues[from as usize..].iter_mut().for_each(|cue| cue.tells.shrink_to_fit());
         let weight = |sign| hundredths(language.signs.get(sign).copied().unwrap_or(0.0));
         let signs = Sign::ALL.iter().map(weight).collect();
         self.cue_languages.push(CueLanguage { tag, ids: from..self.n_cues(), signs });
+    }
+
+    fn push_cue(&mut self, text: &str, trie: &mut PhraseTrieBuilder<Mark>) -> u32 {
+        let id = self.n_cues();
+        match text.strip_suffix('*') {
+            Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
+            None => trie.insert_cue(text, Mark::Cue(id)),
+        }
+        self.cues.push(Cue { text: text.into(), weight: 0, tells: Vec::new() });
+        id
     }
 
     fn n_cues(&self) -> u32 {

@@ -138,3 +138,21 @@ pub fn restore(bytes: &[u8], config: Config, hash: ConfigHash) -> Result<Stream,
         outcomes: parts.outcomes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::SourceText;
+
+    #[test]
+    fn the_hash_names_what_is_known_of_categories_too() {
+        let hash = |votes: &str| {
+            let text = format!(
+                "[[category]]\nname='c'\nsymptoms={{slow={votes}}}\n[[service]]\nid='s'\nname='S'\ncategory='c'\n"
+            );
+            let catalogue = Catalogue::load(false, &[SourceText::new("c", text)]).expect("a good catalogue");
+            ConfigHash::of(&Config::default(), &catalogue, &Lexicon::default())
+        };
+        assert_ne!(hash("0.5"), hash("0.4"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use groundswell_core::Symptom;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use toml::Spanned;
 
 /// A file of cases.
@@ -29,34 +30,10 @@ pub struct TextCase {
     /// The services that it counts for, by id; empty if for none.
     pub complains: Vec<String>,
     /// What fails; several if the text may be read so or so.
-    #[serde(default)]
-    pub symptom: OneOrMore,
+    #[serde(default, rename = "symptom", deserialize_with = "one_or_more")]
+    pub symptoms: Vec<Symptom>,
     /// A name for what makes it hard.
     pub trap: Option<String>,
-}
-
-/// What is written as one word, or as several in a list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged, expecting = "a symptom, or a list of them")]
-pub enum OneOrMore {
-    /// None at all.
-    #[default]
-    None,
-    /// A word.
-    One(Symptom),
-    /// A list.
-    More(Vec<Symptom>),
-}
-
-impl OneOrMore {
-    /// The words.
-    pub fn as_slice(&self) -> &[Symptom] {
-        match self {
-            Self::None => &[],
-            Self::One(symptom) => std::slice::from_ref(symptom),
-            Self::More(symptoms) => symptoms,
-        }
-    }
 }
 
 /// Counts a minute and the events that they bring about.
@@ -67,4 +44,34 @@ pub struct CountsCase {
     pub counts: String,
     /// The events in order, updates left out.
     pub events: Vec<String>,
+}
+
+/// A symptom, or a list of them that is not empty.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Symptom>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`symptom` must be a word, or a list of words")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    let names = match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(name) => vec![name],
+        OneOrMore::More(names) => names,
+    };
+    if names.is_empty() {
+        return Err(D::Error::custom("`symptom` is an empty list; leave it out if any would do"));
+    }
+    names.iter().map(|name| symptom(name).map_err(D::Error::custom)).collect()
+}
+
+/// The symptom of this name.
+///
+/// # Errors
+/// What symptoms there are, if this is none.
+pub fn symptom(name: &str) -> Result<Symptom, String> {
+    let found = Symptom::ALL.iter().copied().find(|symptom| symptom.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = Symptom::ALL.iter().map(|symptom| symptom.name()).collect();
+        format!("there is no symptom {name:?}; there are {}", names.join(", "))
+    })
 }

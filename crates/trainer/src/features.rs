@@ -78,14 +78,10 @@ impl Examples {
                 is_complaint: row.label == 1,
                 is_certain: row.certain != Some(0),
                 service: catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied()),
-                symptoms: row.symptom.split('|').filter_map(symptom).collect(),
+                symptoms: row.symptoms.clone(),
             };
             found.rows.push(example);
         }
         found
     }
-}
-
-fn symptom(name: &str) -> Option<Symptom> {
-    Symptom::ALL.iter().copied().find(|symptom| symptom.name() == name)
 }

@@ -167,6 +167,27 @@ mod tests {
         assert!((found[0] - 0.5052).abs() < 1e-3, "{found:?}");
     }
 
+    /// Of eight rows with a cue and no rule, half complain: dear false complaints make it speak against.
+    #[test]
+    fn the_dearer_a_false_complaint_the_less_a_cue_weighs() {
+        let row = |n: usize| Example {
+            cues: vec![0],
+            signs: Vec::new(),
+            rules_weight: 0.5,
+            is_complaint: n % 2 == 0,
+            is_certain: true,
+            service: None,
+            symptoms: Vec::new(),
+        };
+        let mut examples = Examples { rows: (0..8).map(row).collect(), ..Examples::default() };
+        examples.vocabulary.cues.push("cue".to_owned());
+        let weight = |false_cost| {
+            let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.0, false_cost };
+            fit(&examples, &settings, |_| true).weight(0)
+        };
+        assert!(weight(1.0).abs() < 0.02 && weight(3.0) < -0.2, "{} and {}", weight(1.0), weight(3.0));
+    }
+
     #[test]
     fn the_gradient_is_that_of_the_loss() {
         let lines = [line(&[0, 1], 1.0), line(&[1], -1.0), line(&[0], 1.0)];

@@ -1,7 +1,8 @@
-//! Learns the cues of a lexicon from labelled posts: `cargo run --release -p groundswell-trainer -- training/*.csv`.
+//! Learns from labelled posts: `training/learn` has the command.
 //!
-//! Each language is fitted by itself, from its own rows, without chance: the same rows give the same files. The files
-//! that it writes are lexicon files (`crates/core/data/cues`), read by people and by the core alike; the model is
+//! The cues of each language are fitted by themselves, from its own rows; what fails in each category of services is
+//! counted over all languages. There is no chance in it: the same rows give the same files, which are read by people and
+//! by the core alike (`crates/core/data/cues`, and `categories.toml` among the files of the catalogue). The model is
 //! described in `crates/core/src/cues.rs`.
 
 mod features;
@@ -34,10 +35,10 @@ struct Args {
     /// Posts as JSON lines with `id` and `text`, for rows without a text.
     #[arg(long, value_name = "POSTS.jsonl")]
     posts: Option<PathBuf>,
-    /// Where to write a file for each language; without it nothing is written.
+    /// Where to write the cues of each language.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Where to write what fails in services of each category; without it, it is not written.
+    /// Where to write what fails in services of each category.
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
     /// Only these languages (repeatable).
@@ -68,7 +69,7 @@ fn main() -> Result<()> {
     }
     by_language.retain(|lang, _| args.lang.is_empty() || args.lang.contains(lang));
     ensure!(!by_language.is_empty(), "no row is left");
-    let catalogue = Catalogue::load(true, &[]).map_err(first)?.without_categories();
+    let catalogue = Catalogue::load(true, &[]).map_err(first)?;
     let lexicon = Lexicon::load(true, &[]).map_err(first)?.without_cues();
     let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
     if let Some(folder) = &args.out {
@@ -81,18 +82,18 @@ fn main() -> Result<()> {
         false_cost: args.false_cost,
     };
     let mut out = io::stdout().lock();
-    writeln!(out, "lang   rows  cues   precision recall F1    of rows left out")?;
+    writeln!(out, "lang   rows   precision recall F1    of rows left out")?;
     let mut by_category = ByCategory::default();
     for (lang, rows) in &by_language {
         let examples = Examples::of(rows, &catalogue, &judge);
         by_category.add(&examples, &catalogue);
-        let fitted = fit(&examples, &settings, |_| true);
-        write!(out, "{lang:<5} {:>5} {:>5}", rows.len(), fitted.cues.len())?;
+        write!(out, "{lang:<5} {:>5}", rows.len())?;
         if args.folds > 1 {
             write!(out, "   {}", cross_validate(&examples, &settings, args.folds))?;
         }
         writeln!(out)?;
         if let Some(folder) = &args.out {
+            let fitted = fit(&examples, &settings, |_| true);
             write(&folder.join(format!("{lang}.toml")), &writing::toml(lang, rows, &examples, &fitted))?;
         }
     }

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use groundswell_io::cases::{CaseFile, TextCase};
+use groundswell_core::Symptom;
+use groundswell_io::cases::{CaseFile, TextCase, symptom};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 /// One labelled post.
 #[derive(Debug, Deserialize)]
@@ -22,15 +24,21 @@ pub(crate) struct Row {
     pub(crate) service: String,
     /// 1 if the author reports a failure of now.
     pub(crate) label: u8,
-    /// Symptoms that fit, the best first, joined by `|`.
-    #[serde(default)]
-    pub(crate) symptom: String,
+    /// Symptoms that fit, the best first; a file joins them by `|`.
+    #[serde(default, rename = "symptom", deserialize_with = "symptoms")]
+    pub(crate) symptoms: Vec<Symptom>,
     /// 0 if readers disagree; absent for certain.
     #[serde(default)]
     pub(crate) certain: Option<u8>,
     /// 1 if the post is addressed to `service`, as a reply or a review is.
     #[serde(default)]
     pub(crate) addressed: Option<u8>,
+}
+
+fn symptoms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Symptom>, D::Error> {
+    let names = String::deserialize(deserializer)?;
+    let names = names.split('|').map(str::trim).filter(|name| !name.is_empty());
+    names.map(|name| symptom(name).map_err(D::Error::custom)).collect()
 }
 
 /// A post of a data set, as far as it matters here.
@@ -75,7 +83,6 @@ fn read_cases(path: &Path) -> Result<Vec<Row>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let cases: CaseFile = toml::from_str(&text).with_context(|| path.display().to_string())?;
     let row = |case: TextCase| {
-        let symptoms: Vec<&str> = case.symptom.as_slice().iter().map(|symptom| symptom.name()).collect();
         Some(Row {
             id: String::new(),
             lang: case.lang?,
@@ -83,7 +90,7 @@ fn read_cases(path: &Path) -> Result<Vec<Row>> {
             addressed: case.service.is_some().then_some(1),
             service: case.service.or_else(|| case.complains.first().cloned()).unwrap_or_default(),
             label: u8::from(!case.complains.is_empty()),
-            symptom: symptoms.join("|"),
+            symptoms: case.symptoms,
             certain: None,
         })
     };
@@ -98,4 +105,30 @@ fn read_texts(path: &Path) -> Result<HashMap<String, String>> {
         Ok((post.id, post.text))
     };
     lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(post).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+        let entries = fs::read_dir(folder).expect("a folder of the repository");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+    }
+
+    #[test]
+    fn no_row_that_is_held_out_is_learned_from() {
+        let held_out = read_all(&files("cases/held-out", "toml"), None).expect("cases");
+        let held_out: BTreeSet<String> = held_out.into_iter().map(|row| row.text.to_lowercase()).collect();
+        assert!(held_out.len() >= 800, "{} rows are held out", held_out.len());
+        for path in files("training", "csv") {
+            for row in read_csv(&path).expect("rows") {
+                assert!(!held_out.contains(&row.text.to_lowercase()), "{}: {}", path.display(), row.text);
+            }
+        }
+    }
 }

@@ -10,14 +10,19 @@ use crate::features::Examples;
 pub(crate) const VOTE_STEPS: f64 = 10.0;
 /// A cue tells a symptom from this share of the complaints it stands in; below, complaints of all kinds use it.
 const SHARE_MIN: f64 = 0.15;
+/// Fewer votes would round to none, or settle nothing.
 const VOTES_MIN: f64 = 0.1;
+/// What stands in a single complaint tells of that complaint only.
+const ROWS_MIN: f64 = 2.0;
 /// So many complaints of the usual mix are mixed in, so that two rows do not settle a symptom.
 const PRIOR_ROWS: f64 = 5.0;
-/// A category's votes are these shares of the logarithm; more would outvote the words.
+/// A category's votes are this share of the logarithm; more would outvote the words.
 const CATEGORY_SHARE: f64 = 0.6;
-/// The most and least that a category says of a symptom: "netflix is down" is not of playback, and rare is not
-/// impossible.
-const CATEGORY_VOTES: (f64, f64) = (-1.5, 0.8);
+/// The most and the least that a category says of a symptom. They lie no further apart than what a phrase of the rules
+/// has (`PHRASE_VOTES` in the core): "can't log in" is of logging in, whatever the service. And the most is less than
+/// `ACCESS_VOTES`: "netflix is down" is not of playback.
+const CATEGORY_VOTES_MAX: f64 = 0.8;
+const CATEGORY_VOTES_MIN: f64 = -0.7;
 
 /// How many complaints are of each symptom.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,7 +57,7 @@ pub(crate) fn tells(examples: &Examples) -> Vec<(usize, Symptom, f64)> {
         }
     }
     let mut found = Vec::new();
-    for (cue, counts) in of_cue.into_iter().filter(|(_, counts)| counts.n() >= 2.0) {
+    for (cue, counts) in of_cue.into_iter().filter(|(_, counts)| counts.n() >= ROWS_MIN) {
         for &symptom in Symptom::ALL {
             let (share, lift) = counts.share_and_lift(symptom, &usual);
             let votes = share * libm::log(lift);
@@ -83,13 +88,13 @@ impl ByCategory {
         }
     }
 
-    /// The votes of each category, those that come to nothing left out.
+    /// The votes of each category; symptoms that are as usual are left out.
     pub(crate) fn votes(&self) -> BTreeMap<String, BTreeMap<Symptom, f64>> {
         let votes_of = |counts: &Counts| {
             let votes = |&symptom: &Symptom| {
                 let (_, lift) = counts.share_and_lift(symptom, &self.usual);
                 let votes = CATEGORY_SHARE * libm::log(lift);
-                let votes = votes.clamp(CATEGORY_VOTES.0, CATEGORY_VOTES.1);
+                let votes = votes.clamp(CATEGORY_VOTES_MIN, CATEGORY_VOTES_MAX);
                 (symptom, (votes * VOTE_STEPS).round() / VOTE_STEPS)
             };
             Symptom::ALL.iter().map(votes).filter(|(_, votes)| *votes != 0.0).collect()

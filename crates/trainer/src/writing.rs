@@ -83,14 +83,14 @@ mod tests {
     use super::*;
     use crate::fit::{Settings, fit};
 
-    fn row(text: &str, label: u8, symptom: &str) -> Row {
+    fn row(text: &str, label: u8, symptom: Option<Symptom>) -> Row {
         Row {
             id: String::new(),
             lang: "en".to_owned(),
             text: text.to_owned(),
             service: String::new(),
             label,
-            symptom: symptom.to_owned(),
+            symptoms: symptom.into_iter().collect(),
             certain: None,
             addressed: None,
         }
@@ -105,10 +105,10 @@ mod tests {
         let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
         let mut rows = Vec::new();
         for _ in 0..20 {
-            rows.push(row("shop spinning forever", 1, "loading"));
-            rows.push(row("card refused at shop", 1, "payment"));
-            rows.push(row("shop is back", 0, ""));
-            rows.push(row("love the shop", 0, ""));
+            rows.push(row("shop spinning forever", 1, Some(Symptom::Loading)));
+            rows.push(row("card refused at shop", 1, Some(Symptom::Payment)));
+            rows.push(row("shop is back", 0, None));
+            rows.push(row("love the shop", 0, None));
         }
         let examples = Examples::of(&rows, &catalogue, &judge);
         let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02, false_cost: 1.0 };
@@ -132,6 +132,16 @@ mod tests {
         let tells = |cue: &str| english.tells.iter().find(|group| group.any.iter().any(|known| known == cue));
         assert_eq!(tells("card").map(|group| group.symptom), Some(Symptom::Payment), "{text}");
         assert!(text.contains("says_recovery = -"), "what says that it works again speaks against: {text}");
+    }
+
+    #[test]
+    fn what_is_learned_of_categories_is_a_catalogue_file() {
+        let symptoms = BTreeMap::from([(Symptom::Payment, 0.8), (Symptom::Slow, -1.1)]);
+        let text = categories_toml(&BTreeMap::from([("bank".to_owned(), symptoms.clone())]));
+        let bank = "[[service]]\nid = 'b'\nname = 'B'\ncategory = 'bank'\n";
+        let files = [SourceText::new("categories", text), SourceText::new("bank", bank)];
+        let catalogue = Catalogue::load(false, &files).expect("a good catalogue");
+        assert_eq!(catalogue.categories()[0].symptoms, symptoms);
     }
 
     #[test]

@@ -28,7 +28,7 @@ A file of cases has texts, and counts:
   lang = \"fr\"                        optional, as a post has it
   service = \"netflix\"                optional: the post is addressed to it
   complains = [\"netflix\"]            the services it counts for, by id; [] if for none
-  symptom = \"access\"                 optional; a list if several would do: [\"access\", \"loading\"]
+  symptom = \"access\"                 optional; [\"access\", \"loading\"] if either would do
   trap = \"price\"                     optional: a name for what makes it hard
 
   [[counts]]
@@ -131,7 +131,7 @@ impl<W: Write> Tester<'_, W> {
                 return Err(usage(anyhow!("{place}: the catalogue has no service {id:?}")));
             }
         }
-        let symptoms = case.symptom.as_slice();
+        let symptoms = &case.symptoms;
         if !symptoms.is_empty() && case.complains.is_empty() {
             return Err(usage(anyhow!("{place}: a text that does not complain has no symptom")));
         }
@@ -301,7 +301,7 @@ impl Tallies {
         let is_true = !case.complains.is_empty();
         if is_true && is_found {
             self.services.note(is_service_right);
-            if !case.symptom.as_slice().is_empty() {
+            if !case.symptoms.is_empty() {
                 self.symptoms.note(is_symptom_right);
             }
         }
