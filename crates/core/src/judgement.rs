@@ -437,7 +437,7 @@ name = 'video'
 symptoms = { playback = 0.8, access = -0.3, login = -0.7 }
 [[category]]
 name = 'telecom'
-symptoms = { connection = 0.8, access = -1.1, login = -1.1 }
+symptoms = { connection = 0.8, access = -0.7, login = -0.7 }
 [[service]]
 id = 'spotify'
 name = 'Spotify'

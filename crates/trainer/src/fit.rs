@@ -174,7 +174,7 @@ mod tests {
             cues: vec![0],
             signs: Vec::new(),
             rules_weight: 0.5,
-            is_complaint: n % 2 == 0,
+            is_complaint: n.is_multiple_of(2),
             is_certain: true,
             service: None,
             symptoms: Vec::new(),
