@@ -22,8 +22,8 @@ use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
 /// The scale between weights and log-odds.
 pub const LOG_ODDS_PER_WEIGHT: f64 = 2.0;
-/// How clearly a phrase of the rules tells its symptom, in hundredths of the unit of a lexicon's tells: more than the
-/// kind of service does ([`crate::Category`]). That something is down, of whatever kind, tells less.
+/// How clearly a phrase of the rules tells its symptom, in hundredths of the unit of a lexicon's tells: as the kind of
+/// service at most does ([`crate::Category`]). That something is down tells less.
 const PHRASE_VOTES: Hundredths = 150;
 const ACCESS_VOTES: Hundredths = 120;
 /// Votes for each symptom, in the order of [`Symptom::ALL`].
@@ -156,7 +156,8 @@ impl CueSum {
         self.votes = Votes::default();
     }
 
-    /// Adds up what `scan` and the rules found, in the language of the post or else the one that most cues are of.
+    /// Adds up what `scan` and the rules found, in the language of the post; if it has no tag, or one that the lexicon
+    /// lacks, in the language that most cues are of.
     pub(crate) fn add_up(
         &mut self,
         index: &Index,
@@ -185,8 +186,11 @@ impl CueSum {
         self.signs.sort_unstable();
         self.signs.dedup();
         let languages = index.cue_languages();
-        let known = languages.iter().find(|language| Some(language.tag) == post_language);
-        let Some(language) = known.or_else(|| most_spoken(languages, scan)) else { return };
+        let language = match post_language.filter(|&post| index.knows(post)) {
+            Some(post) => languages.iter().find(|language| language.tag == post),
+            None => most_spoken(languages, scan),
+        };
+        let Some(language) = language else { return };
         self.language = Some(language.tag);
         for hit in &scan.hits {
             if let Mark::Cue(id) = hit.value

@@ -684,9 +684,14 @@ says_not_now = -0.4
     fn without_a_language_the_one_that_most_words_are_of_is_taken() {
         check("spotify ligt eruit", "complaint spotify:0.6:access");
         check_post(
-            &Post { lang: Some("de"), ..Post::of_text("spotify ligt eruit") },
+            &Post { lang: Some("sv"), ..Post::of_text("spotify ligt eruit") },
             "complaint spotify:0.6:access",
         );
+    }
+
+    #[test]
+    fn a_language_without_cues_is_judged_by_its_rules_alone() {
+        check_post(&Post { lang: Some("de"), ..Post::of_text("spotify ligt eruit") }, "no_complaint");
     }
 
     #[test]

@@ -264,13 +264,16 @@ impl Index {
         &self.phrases[id as usize]
     }
 
+    /// Whether the lexicon has `language`.
+    pub(crate) fn knows(&self, language: LanguageTag) -> bool {
+        self.languages.contains(&language)
+    }
+
     /// Whether words of `language` are looked for in a post whose language is `post_language`. A post in a language
     /// that the lexicon lacks may be in any; English counts everywhere, since "down" is said everywhere.
     pub(crate) fn speaks(&self, post_language: Option<LanguageTag>, language: LanguageTag) -> bool {
         match post_language {
-            Some(post) if self.languages.contains(&post) => {
-                language == post || language == LanguageTag::ENGLISH
-            }
+            Some(post) if self.knows(post) => language == post || language == LanguageTag::ENGLISH,
             _ => true,
         }
     }

@@ -36,7 +36,8 @@ A file of cases has texts, and counts:
   events = [\"suspected\", \"started\", \"ended\"]   in order, updates left out
 
 Each case that fails is told with its file and line and what was found instead, then how many held, by language and by
-trap, and how many of the complaints found have the right service and symptom. Exit code 1 if a case failed, 2 if a file is not sound.";
+trap, and how many of the complaints found have the right service and symptom. Exit code 1 if a case failed, 2 if a
+file is not sound.";
 
 /// Options of `test`.
 #[derive(Debug, clap::Args)]
