@@ -6,6 +6,7 @@
 //! change a result.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
@@ -232,7 +233,7 @@ impl Service {
 /// Where an entry stands, for messages.
 #[derive(Debug, Clone)]
 struct Place {
-    file: std::rc::Rc<str>,
+    file: Rc<str>,
     line: usize,
 }
 
@@ -251,29 +252,39 @@ fn read_file(source: &SourceText, merged: &mut Merged, problems: &mut Vec<Proble
             Err(error) => return problems.push(source.toml_problem(&error)),
         },
     };
-    let place = |line| Place { file: source.name.as_str().into(), line };
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let file: Rc<str> = source.name.as_str().into();
     for (line, service) in tables.services {
-        let place = place(line);
+        let place = Place { file: Rc::clone(&file), line };
         check_alone(&service, &place, problems);
-        if let Some(first) = seen.insert(service.id.clone(), line) {
-            problems.push(place.problem(format!("service `{}` stands already in line {first}", service.id)));
-        }
-        merged.services.insert(service.id.clone(), (service, place));
+        let id = service.id.clone();
+        insert(&mut merged.services, "service", id, (service, place), problems);
     }
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for (line, category) in tables.categories {
-        let (place, name) = (place(line), category.name.clone());
+        let place = Place { file: Rc::clone(&file), line };
+        let name = category.name.clone();
         for (symptom, votes) in category.symptoms.iter().filter(|(_, votes)| !is_weight(**votes)) {
             problems.push(place.problem(format!(
                 "category `{name}`: `{}` has {votes} votes; it must be within {CUE_WEIGHT_MAX} of 0",
                 symptom.name()
             )));
         }
-        if let Some(first) = seen.insert(name.clone(), line) {
-            problems.push(place.problem(format!("category `{name}` stands already in line {first}")));
-        }
-        merged.categories.insert(name, (category, place));
+        insert(&mut merged.categories, "category", name, (category, place), problems);
+    }
+}
+
+/// Takes in an entry of some kind; one of another file gives way to it, one of the same file is a mistake.
+fn insert<T>(
+    entries: &mut BTreeMap<String, (T, Place)>,
+    kind: &str,
+    name: String,
+    entry: (T, Place),
+    problems: &mut Vec<Problem>,
+) {
+    let place = entry.1.clone();
+    if let Some((_, first)) = entries.insert(name.clone(), entry)
+        && Rc::ptr_eq(&first.file, &place.file)
+    {
+        problems.push(place.problem(format!("{kind} `{name}` stands already in line {}", first.line)));
     }
 }
 

@@ -195,8 +195,7 @@ impl CueSum {
         for hit in &scan.hits {
             if let Mark::Cue(id) = hit.value
                 && language.ids.contains(&id)
-                && !scan.mentions.iter().any(|name| name.start < hit.end && hit.start < name.end)
-                && !overlaps(&self.figurative, hit.start, hit.end)
+                && !self.is_taken(scan, hit.start, hit.end)
                 && !(index.cue(id).weight < 0 && self.is_in_outspoken(hit.start, hit.end))
             {
                 self.found.push((id, hit.start));
@@ -214,6 +213,12 @@ impl CueSum {
         self.total += self.signs.iter().map(|&sign| language.weight(sign)).sum::<Hundredths>();
     }
 
+    /// Whether words `[start, end)` are no cues, for some of them name a service or mean something else.
+    fn is_taken(&self, scan: &Scan, start: usize, end: usize) -> bool {
+        let names = scan.mentions.iter().map(|name| (name.start, name.end));
+        names.chain(self.figurative.iter().copied()).any(|(from, to)| from < end && start < to)
+    }
+
     fn is_in_outspoken(&self, start: usize, end: usize) -> bool {
         self.outspoken.iter().any(|&(from, to)| from <= start && end <= to)
     }
@@ -222,8 +227,7 @@ impl CueSum {
     /// it: its words, pairs of words and beginnings of words, those of names left out; in scripts without spaces up to
     /// four characters.
     pub(crate) fn candidates(&self, scan: &Scan) -> Vec<String> {
-        let is_name = |at: usize| scan.mentions.iter().any(|mention| mention.start <= at && at < mention.end);
-        candidates(&scan.text, |at| is_name(at) || overlaps(&self.figurative, at, at + 1))
+        candidates(&scan.text, |at| self.is_taken(scan, at, at + 1))
     }
 
     /// What fails, by the words, by `of_phrase`, the symptom of the strongest phrase that counts, and by
@@ -255,11 +259,6 @@ impl CueSum {
         };
         self.found.iter().copied().reduce(heavier).map(|(_, start)| start)
     }
-}
-
-/// Whether words `[start, end)` share one with some of `spans`.
-fn overlaps(spans: &[(usize, usize)], start: usize, end: usize) -> bool {
-    spans.iter().any(|&(from, to)| from < end && start < to)
 }
 
 /// `weight` to the hundredth.
