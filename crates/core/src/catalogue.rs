@@ -2,8 +2,8 @@
 //!
 //! A catalogue is TOML, a `[[service]]` table each, and `[[category]]` tables for what services of a kind have in common.
 //! Files are merged in the order in which they are given: an entry with a new id is added, one with a known id replaces
-//! the earlier one whole. After merging, services are ordered by id, so that neither file order nor file names can
-//! change a result.
+//! the earlier one whole (but for its category, if it names none). After merging, services are ordered by id, so that
+//! neither file order nor file names can change a result.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,8 +25,9 @@ pub struct Service {
     pub id: String,
     /// Name for display.
     pub name: String,
-    /// A word for the kind of service: events carry it, and a [`Category`] of that name tells what fails in such.
-    #[serde(default = "default_category")]
+    /// A word for the kind of service: events carry it, a [`Category`] of that name tells what fails in such, and cues
+    /// may mean more in it ([`crate::CueGroup`]). An entry that replaces one and names none keeps its category.
+    #[serde(default)]
     pub category: String,
     /// What people type when they mean it.
     #[serde(default)]
@@ -253,7 +254,11 @@ fn read_file(source: &SourceText, merged: &mut Merged, problems: &mut Vec<Proble
         },
     };
     let file: Rc<str> = source.name.as_str().into();
-    for (line, service) in tables.services {
+    for (line, mut service) in tables.services {
+        if service.category.is_empty() {
+            let replaced = merged.services.get(&service.id).map(|(replaced, _)| replaced.category.clone());
+            service.category = replaced.unwrap_or_else(default_category);
+        }
         let place = Place { file: Rc::clone(&file), line };
         check_alone(&service, &place, problems);
         let id = service.id.clone();
@@ -449,6 +454,19 @@ mod tests {
         assert_eq!(catalogue.services().len(), 1);
         assert_eq!(catalogue.services()[0].name, "New");
         assert_eq!(catalogue.services()[0].aliases, ["x1"], "nothing of the old entry is left");
+    }
+
+    #[test]
+    fn an_entry_that_replaces_one_keeps_its_category_unless_it_names_another() {
+        let category = |more: &str| {
+            let first = "[[service]]\nid='a'\nname='A'\ncategory='bank'\n";
+            let second = format!("[[service]]\nid='a'\nname='B'\n{more}");
+            let files = [SourceText::new("first", first), SourceText::new("second", second)];
+            let catalogue = Catalogue::load(false, &files).expect("a good catalogue");
+            assert_eq!(catalogue.services()[0].name, "B", "all else is replaced");
+            catalogue.services()[0].category.clone()
+        };
+        assert_eq!([category(""), category("category='shop'")], ["bank", "shop"]);
     }
 
     #[test]

@@ -22,10 +22,12 @@ use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
 /// The scale between weights and log-odds.
 pub const LOG_ODDS_PER_WEIGHT: f64 = 2.0;
-/// How clearly a phrase of the rules tells its symptom, in hundredths of the unit of a lexicon's tells: as the kind of
-/// service at most does ([`crate::Category`]). That something is down tells less.
-const PHRASE_VOTES: Hundredths = 150;
-const ACCESS_VOTES: Hundredths = 120;
+/// How clearly a phrase of the rules tells its symptom, in the unit of a lexicon's tells: as the kind of service at most
+/// does ([`crate::Category`]). That something is down tells less.
+pub fn phrase_votes(symptom: Symptom) -> f64 {
+    if symptom == Symptom::Access { 1.2 } else { 1.5 }
+}
+
 /// Votes for each symptom, in the order of [`Symptom::ALL`].
 pub(crate) type Votes = [Hundredths; Symptom::ALL.len()];
 /// Hundredths of the unit of weight: sums of decimals are exact, and a post at the limit is on the same side of it
@@ -107,8 +109,30 @@ pub(crate) struct Cue {
     pub(crate) text: Box<str>,
     /// What it adds to the weight; 0 if it only tells.
     pub(crate) weight: Hundredths,
+    /// What it adds besides where a service of a category is spoken of: words mean more in some than in others.
+    pub(crate) by_category: Vec<(CueCategory, Hundredths)>,
     /// What fails, and how clearly it says so.
     pub(crate) tells: Vec<(Symptom, Hundredths)>,
+}
+
+/// The number of a category among those that cues name.
+pub(crate) type CueCategory = u16;
+
+/// A cue in a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FoundCue {
+    pub(crate) id: u32,
+    /// Whether it stands only inside phrases that count in full: there it may add to them, but takes nothing back.
+    adds_only: bool,
+    /// The first word of it.
+    start: usize,
+}
+
+impl FoundCue {
+    /// What of `weight` counts.
+    pub(crate) fn counted(self, weight: Hundredths) -> Hundredths {
+        if self.adds_only { weight.max(0) } else { weight }
+    }
 }
 
 /// A language that has cues.
@@ -131,8 +155,8 @@ impl CueLanguage {
 /// What the words of one post come to. Reused from post to post.
 #[derive(Debug, Default)]
 pub(crate) struct CueSum {
-    /// The cues found, each once, and the first word of each.
-    pub(crate) found: Vec<(u32, usize)>,
+    /// The cues found, each once.
+    pub(crate) found: Vec<FoundCue>,
     pub(crate) signs: Vec<Sign>,
     /// The words of phrases that mean something else: they are no cues.
     figurative: Vec<(usize, usize)>,
@@ -140,7 +164,10 @@ pub(crate) struct CueSum {
     outspoken: Vec<(usize, usize)>,
     /// The language whose cues count.
     pub(crate) language: Option<LanguageTag>,
+    /// What they add, whatever the service.
     pub(crate) total: Hundredths,
+    /// What they add besides for services of the categories spoken of.
+    pub(crate) by_category: Vec<(CueCategory, Hundredths)>,
     votes: Votes,
 }
 
@@ -153,19 +180,27 @@ impl CueSum {
         self.outspoken.clear();
         self.language = None;
         self.total = 0;
+        self.by_category.clear();
         self.votes = Votes::default();
     }
 
     /// Adds up what `scan` and the rules found, in the language of the post; if it has no tag, or one that the lexicon
-    /// lacks, in the language that most cues are of.
+    /// lacks, in the language that most cues are of. `categories` are those of the services that it speaks of, the one
+    /// addressed first.
     pub(crate) fn add_up(
         &mut self,
         index: &Index,
         scan: &Scan,
         post_language: Option<LanguageTag>,
         findings: &[Finding],
+        categories: impl Iterator<Item = CueCategory>,
     ) {
         self.clear();
+        for category in categories {
+            if !self.by_category.iter().any(|&(known, _)| known == category) {
+                self.by_category.push((category, 0));
+            }
+        }
         for finding in findings {
             let sign = Sign::of_finding(finding);
             self.signs.extend(sign);
@@ -196,21 +231,36 @@ impl CueSum {
             if let Mark::Cue(id) = hit.value
                 && language.ids.contains(&id)
                 && !self.is_taken(scan, hit.start, hit.end)
-                && !(index.cue(id).weight < 0 && self.is_in_outspoken(hit.start, hit.end))
             {
-                self.found.push((id, hit.start));
+                let adds_only = self.is_in_outspoken(hit.start, hit.end);
+                self.found.push(FoundCue { id, adds_only, start: hit.start });
             }
         }
         self.found.sort_unstable();
-        self.found.dedup_by_key(|&mut (id, _)| id);
-        for &(id, _) in &self.found {
-            let cue = index.cue(id);
-            self.total += cue.weight;
+        self.found.dedup_by_key(|found| found.id);
+        for found in &self.found {
+            let cue = index.cue(found.id);
+            self.total += found.counted(cue.weight);
+            for &(category, weight) in &cue.by_category {
+                if let Some((_, sum)) = self.by_category.iter_mut().find(|(known, _)| *known == category) {
+                    *sum += found.counted(weight);
+                }
+            }
             for &(symptom, votes) in &cue.tells {
                 self.votes[symptom as usize] += votes;
             }
         }
         self.total += self.signs.iter().map(|&sign| language.weight(sign)).sum::<Hundredths>();
+    }
+
+    /// What the words add to the weight of a service of `category`. If that is none that cues name, they mean what they
+    /// mean for the first service that the post speaks of otherwise.
+    pub(crate) fn weight(&self, category: Option<CueCategory>) -> Hundredths {
+        let besides = match category {
+            Some(_) => self.by_category.iter().find(|&&(known, _)| Some(known) == category),
+            None => self.by_category.first(),
+        };
+        self.total + besides.map_or(0, |&(_, weight)| weight)
     }
 
     /// Whether words `[start, end)` are no cues, for some of them name a service or mean something else.
@@ -234,11 +284,8 @@ impl CueSum {
     /// `of_category`, what fails in services of the kind.
     pub(crate) fn symptom(&self, of_phrase: Option<Symptom>, of_category: &Votes) -> Symptom {
         let votes = |symptom: Symptom| {
-            let of_phrase = match (of_phrase == Some(symptom), symptom) {
-                (false, _) => 0,
-                (true, Symptom::Access) => ACCESS_VOTES,
-                (true, _) => PHRASE_VOTES,
-            };
+            let of_phrase =
+                of_phrase.filter(|&known| known == symptom).map_or(0, |_| hundredths(phrase_votes(symptom)));
             self.votes[symptom as usize] + of_category[symptom as usize] + of_phrase
         };
         // Among equals `access`, then the first: that it is down is what most posts say.
@@ -253,11 +300,9 @@ impl CueSum {
 
     /// The first word of the cue that adds most.
     pub(crate) fn strongest(&self, index: &Index) -> Option<usize> {
-        let weight = |id: u32| index.cue(id).weight;
-        let heavier = |best: (u32, usize), next: (u32, usize)| {
-            if weight(next.0) > weight(best.0) { next } else { best }
-        };
-        self.found.iter().copied().reduce(heavier).map(|(_, start)| start)
+        let weight = |found: FoundCue| index.cue(found.id).weight;
+        let heavier = |best: FoundCue, next: FoundCue| if weight(next) > weight(best) { next } else { best };
+        self.found.iter().copied().reduce(heavier).map(|found| found.start)
     }
 }
 

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, Category, ServiceIndex};
-use crate::cues::{CueSum, Sign, Votes, hundredths};
+use crate::cues::{CueCategory, CueSum, Sign, Votes, hundredths};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -83,8 +83,8 @@ pub struct Accusation {
 pub struct Judgement {
     scan: Scan,
     findings: Vec<Finding>,
-    /// The greatest weight that the rules give a service.
-    rules_weight: f64,
+    /// The greatest weight that the rules give a service, and what fails by them.
+    by_rules: Option<(f64, Symptom)>,
     cues: CueSum,
     accusations: Vec<Accusation>,
     complaint: Option<Complaint>,
@@ -93,7 +93,12 @@ pub struct Judgement {
 impl Judgement {
     /// The greatest weight that the rules alone give a service; 0 without a phrase that counts.
     pub fn rules_weight(&self) -> f64 {
-        self.rules_weight
+        self.by_rules.map_or(0.0, |(weight, _)| weight)
+    }
+
+    /// What fails by the phrase that weighs most.
+    pub fn rules_symptom(&self) -> Option<Symptom> {
+        self.by_rules.map(|(_, symptom)| symptom)
     }
 
     /// The language whose cues were counted.
@@ -152,8 +157,8 @@ pub struct Judge {
     official: FxHashMap<Box<str>, Vec<ServiceIndex>>,
     /// What fails in services of each category; the first is for those of which nothing is known.
     categories: Vec<Votes>,
-    /// For each service its number among them.
-    category_of: Vec<u32>,
+    /// For each service the number of its category among them, and among those that cues name.
+    category_of: Vec<(u32, Option<CueCategory>)>,
     author_key: AuthorKey,
 }
 
@@ -169,18 +174,19 @@ impl Judge {
         };
         let categories = catalogue.categories();
         let number_of = |name: &str| categories.binary_search_by(|known| known.name.as_str().cmp(name));
+        let index = Index::new(catalogue, lexicon);
         let mut category_of = Vec::with_capacity(catalogue.services().len());
         for (position, service) in catalogue.services().iter().enumerate() {
-            let index = ServiceIndex::of(position);
-            services.insert(service.id.as_str().into(), index);
-            category_of.push(number_of(&service.category).map_or(0, |number| number as u32 + 1));
+            let number = ServiceIndex::of(position);
+            services.insert(service.id.as_str().into(), number);
+            let of_votes = number_of(&service.category).map_or(0, |number| number as u32 + 1);
+            category_of.push((of_votes, index.cue_category(&service.category)));
             for name in &service.official {
                 let name = name.trim_start_matches('@').to_lowercase();
-                official.entry(name.into()).or_default().push(index);
+                official.entry(name.into()).or_default().push(number);
             }
         }
         let categories = [Votes::default()].into_iter().chain(categories.iter().map(votes_of)).collect();
-        let index = Index::new(catalogue, lexicon);
         Self { index, services, official, categories, category_of, author_key }
     }
 
@@ -190,7 +196,7 @@ impl Judge {
         judgement.findings.clear();
         judgement.accusations.clear();
         judgement.complaint = None;
-        judgement.rules_weight = 0.0;
+        judgement.by_rules = None;
         judgement.cues.clear();
         judgement.scan.mentions.clear();
         if post.text.len() > TEXT_BYTES_MAX {
@@ -203,7 +209,7 @@ impl Judge {
         };
         let language = language_of(post);
         self.index.scan(post.text, language, &mut judgement.scan);
-        let Judgement { scan, findings, accusations, cues, rules_weight, .. } = &mut *judgement;
+        let Judgement { scan, findings, accusations, cues, by_rules, .. } = &mut *judgement;
         if addressed.is_none() && scan.mentions.is_empty() {
             return Outcome::NoService;
         }
@@ -215,8 +221,9 @@ impl Judge {
         }
         find(&self.index, scan, language, addressed, findings);
         weigh(findings, accusations);
-        *rules_weight = accusations.iter().map(|accusation| accusation.weight).fold(0.0, f64::max);
-        cues.add_up(&self.index, scan, language, findings);
+        let of_rules = accusations.iter().map(|accusation| (accusation.weight, accusation.symptom));
+        *by_rules = of_rules.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        self.add_up_cues(cues, scan, language, addressed, findings);
         self.add_cues(cues, scan, addressed, accusations);
         if accusations.is_empty() {
             return outcome_without_complaint(scan, findings);
@@ -234,15 +241,28 @@ impl Judge {
             let language = language_of(post);
             let Judgement { scan, findings, cues, .. } = &mut *judgement;
             find(&self.index, scan, language, addressed, findings);
-            cues.add_up(&self.index, scan, language, findings);
+            self.add_up_cues(cues, scan, language, addressed, findings);
         }
         outcome
     }
 
-    /// The cues that `judgement` found: their words and what they weigh.
-    pub fn cues<'a>(&'a self, judgement: &'a Judgement) -> impl Iterator<Item = (&'a str, f64)> {
-        let found = judgement.cues.found.iter().map(|&(id, _)| self.index.cue(id));
-        found.filter(|cue| cue.weight != 0).map(|cue| (cue.text.as_ref(), f64::from(cue.weight) / 100.0))
+    /// The cues that `judgement` found: their words, what they weigh, and for services of which category, if not for all.
+    pub fn cues<'a>(
+        &'a self,
+        judgement: &'a Judgement,
+    ) -> impl Iterator<Item = (&'a str, f64, Option<&'a str>)> {
+        judgement.cues.found.iter().flat_map(move |found| {
+            let cue = self.index.cue(found.id);
+            let is_spoken_of = |of| judgement.cues.by_category.iter().any(|&(known, _)| known == of);
+            let besides = cue.by_category.iter().filter(move |&&(category, _)| is_spoken_of(category));
+            let besides =
+                besides.map(|&(category, weight)| (weight, Some(self.index.cue_category_name(category))));
+            let parts = [(cue.weight, None)].into_iter().chain(besides);
+            let parts = parts.map(|(weight, category)| (found.counted(weight), category));
+            parts
+                .filter(|&(weight, _)| weight != 0)
+                .map(|(weight, category)| (cue.text.as_ref(), f64::from(weight) / 100.0, category))
+        })
     }
 
     /// What the rules found and what that weighs in the language of the post.
@@ -251,6 +271,19 @@ impl Judge {
         let language = languages.into_iter().find(|language| Some(language.tag) == judgement.cues.language);
         let weight = move |sign| language.map_or(0.0, |language| f64::from(language.weight(sign)) / 100.0);
         judgement.cues.signs.iter().map(move |&sign| (sign, weight(sign)))
+    }
+
+    fn add_up_cues(
+        &self,
+        cues: &mut CueSum,
+        scan: &Scan,
+        language: Option<LanguageTag>,
+        addressed: Option<ServiceIndex>,
+        findings: &[Finding],
+    ) {
+        let services = addressed.into_iter().chain(scan.mentions.iter().map(|mention| mention.service));
+        let categories = services.filter_map(|service| self.category_of[service.as_usize()].1);
+        cues.add_up(&self.index, scan, language, findings, categories);
     }
 
     /// Adds what the words weigh to the services accused; accuses the one spoken of where they alone weigh enough.
@@ -262,7 +295,6 @@ impl Judge {
         accusations: &mut Vec<Accusation>,
     ) {
         if accusations.is_empty()
-            && cues.total >= hundredths(WEIGHT_MIN)
             && let Some(language) = cues.language
             && let Some(at) = cues.strongest(&self.index)
         {
@@ -283,10 +315,10 @@ impl Judge {
         }
         for accusation in accusations.iter_mut() {
             let is_by_phrase = accusation.weight > 0.0;
-            let category = self.category_of[accusation.service.as_usize()] as usize;
+            let (of_votes, of_cues) = self.category_of[accusation.service.as_usize()];
             let of_phrase = is_by_phrase.then_some(accusation.symptom);
-            accusation.symptom = cues.symptom(of_phrase, &self.categories[category]);
-            let weight = hundredths(accusation.weight) + cues.total;
+            accusation.symptom = cues.symptom(of_phrase, &self.categories[of_votes as usize]);
+            let weight = hundredths(accusation.weight) + cues.weight(of_cues);
             accusation.weight = (f64::from(weight) / 100.0).min(1.0);
             accusation.symptoms.insert(accusation.symptom);
         }
@@ -510,6 +542,17 @@ any = ['boek']
 [[cues]]
 weight = 0.3
 any = ['niks', 'hier', 'netflixs']
+[[cues]]
+weight = 0.2
+any = ['zwart']
+[[cues]]
+category = 'video'
+weight = 0.4
+any = ['zwart']
+[[cues]]
+category = 'video'
+weight = -0.8
+any = ['gezien']
 [[tells]]
 symptom = 'loading'
 votes = 0.8
@@ -661,6 +704,34 @@ says_not_now = -0.4
     }
 
     #[test]
+    fn words_may_mean_more_in_services_of_a_category() {
+        check_dutch("netflix zwart", "complaint netflix:0.6:playback");
+        check_dutch("spotify zwart", "no_complaint");
+        check_dutch("spotify ligt eruit gezien", "complaint spotify:0.6:access");
+        check_dutch("netflix ligt eruit gezien", "no_complaint");
+        check_dutch("netflix is gezien down", "complaint netflix:1:access");
+    }
+
+    #[test]
+    fn words_mean_what_they_do_for_the_service_named_where_the_category_is_not_known() {
+        let to_slack = Post { lang: Some("nl"), service: Some("slack"), ..Post::of_text("zwart") };
+        check_post(&to_slack, "no_complaint");
+        check_post(&Post { text: "zwart, netflix", ..to_slack }, "complaint slack:0.6:access");
+    }
+
+    #[test]
+    fn each_part_of_what_a_word_weighs_is_told_with_its_category() {
+        let (judge, _) = judge();
+        let mut judgement = Judgement::default();
+        let mut parts = |text| {
+            judge.judge(&Post { lang: Some("nl"), ..Post::of_text(text) }, &mut judgement);
+            judge.cues(&judgement).map(|(words, n, of)| format!("{words} {n} {of:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(parts("netflix zwart"), ["zwart 0.2 None", "zwart 0.4 Some(\"video\")"]);
+        assert_eq!(parts("spotify zwart"), ["zwart 0.2 None"]);
+    }
+
+    #[test]
     fn what_the_rules_found_weighs_too() {
         check_dutch("vorig jaar lag het, ligt eruit spotify", "no_complaint");
         check_dutch("vorig jaar ligt eruit hier spotify", "complaint spotify:0.5:access");
@@ -672,6 +743,7 @@ says_not_now = -0.4
         let mut judgement = Judgement::default();
         judge.judge(&Post { lang: Some("de"), ..Post::of_text("spotify geht nicht") }, &mut judgement);
         assert_eq!(judgement.signs(), [Sign::Counts], "a trainer learns what that weighs");
+        assert_eq!(judgement.rules_symptom(), Some(Symptom::Access), "and what words tell beside it");
     }
 
     #[test]

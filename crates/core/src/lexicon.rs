@@ -100,6 +100,10 @@ pub struct PhraseGroup {
 pub struct CueGroup {
     /// What each adds, once a post, in the unit of [`Tier::weight`], to the hundredth.
     pub weight: f64,
+    /// The category of the services that it adds this for, besides what the word adds for all; all, if none is named. A
+    /// category that no service of the catalogue has changes nothing.
+    #[serde(default)]
+    pub category: Option<String>,
     /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`.
     pub any: Vec<String>,
 }

@@ -87,7 +87,7 @@ pub use catalogue::{Catalogue, Category, Service, ServiceIndex};
 pub use changelog::{Change, RestoreError};
 pub use config::{Config, ConfigError};
 pub use confluence::{Arrival, Confluence};
-pub use cues::{LOG_ODDS_PER_WEIGHT, Sign};
+pub use cues::{LOG_ODDS_PER_WEIGHT, Sign, phrase_votes};
 pub use detector::{Detector, Row};
 pub use event::{Decision, Event, EventKind, FeedEvent, FeedEventKind, OutageEvent, Peak, Scope, Severity};
 pub use findings::{Finding, Verdict};

@@ -7,9 +7,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::cues::{Cue, CueLanguage, Sign, hundredths};
+use crate::cues::{Cue, CueCategory, CueLanguage, Sign, hundredths};
 use crate::fold::{FoldedText, WordKind};
-use crate::lexicon::{Language, Lexicon, Symptom, TellGroup, Tier};
+use crate::lexicon::{Language, Lexicon, Symptom, Tier};
 use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
 
 /// A BCP 47 primary subtag.
@@ -110,6 +110,8 @@ pub(crate) struct Index {
     phrases: Vec<Phrase>,
     cues: Vec<Cue>,
     cue_languages: Vec<CueLanguage>,
+    /// The categories that cues name, by their numbers.
+    cue_categories: Vec<Box<str>>,
     languages: Vec<LanguageTag>,
     /// For each service how its names are ambiguous.
     ambiguities: Vec<Ambiguity>,
@@ -128,6 +130,7 @@ impl Index {
             phrases: Vec::new(),
             cues: Vec::new(),
             cue_languages: Vec::new(),
+            cue_categories: Vec::new(),
             languages: Vec::new(),
             ambiguities: Vec::new(),
             handles: FxHashMap::default(),
@@ -219,19 +222,28 @@ impl Index {
     fn add_cues(&mut self, language: &Language, trie: &mut PhraseTrieBuilder<Mark>) {
         let tag = LanguageTag::primary_of(&language.language);
         let from = self.n_cues();
-        let cues = language.cues.iter().map(|group| (&group.any, group.weight, None));
-        let votes = |group: &TellGroup| (group.symptom, hundredths(group.votes));
-        let tells = language.tells.iter().map(|group| (&group.any, 0.0, Some(votes(group))));
         let mut numbers: FxHashMap<&str, u32> = FxHashMap::default();
-        for (any, weight, tells) in cues.chain(tells) {
-            for text in any {
+        for group in &language.cues {
+            let category = group.category.as_deref().map(|name| self.number_cue_category(name));
+            for text in &group.any {
                 let id = *numbers.entry(text).or_insert_with(|| self.push_cue(text, trie));
-                let cue = &mut self.cues[id as usize];
-                cue.weight += hundredths(weight);
-                cue.tells.extend(tells);
+                let (cue, weight) = (&mut self.cues[id as usize], hundredths(group.weight));
+                match category {
+                    Some(category) => cue.by_category.push((category, weight)),
+                    None => cue.weight += weight,
+                }
             }
         }
-        self.cues[from as usize..].iter_mut().for_each(|cue| cue.tells.shrink_to_fit());
+        for group in &language.tells {
+            for text in &group.any {
+                let id = *numbers.entry(text).or_insert_with(|| self.push_cue(text, trie));
+                self.cues[id as usize].tells.push((group.symptom, hundredths(group.votes)));
+            }
+        }
+        for cue in &mut self.cues[from as usize..] {
+            cue.tells.shrink_to_fit();
+            cue.by_category.shrink_to_fit();
+        }
         let weight = |sign| hundredths(language.signs.get(sign).copied().unwrap_or(0.0));
         let signs = Sign::ALL.iter().map(weight).collect();
         self.cue_languages.push(CueLanguage { tag, ids: from..self.n_cues(), signs });
@@ -243,8 +255,25 @@ impl Index {
             Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
             None => trie.insert_cue(text, Mark::Cue(id)),
         }
-        self.cues.push(Cue { text: text.into(), weight: 0, tells: Vec::new() });
+        self.cues.push(Cue { text: text.into(), weight: 0, by_category: Vec::new(), tells: Vec::new() });
         id
+    }
+
+    fn number_cue_category(&mut self, name: &str) -> CueCategory {
+        self.cue_category(name).unwrap_or_else(|| {
+            self.cue_categories.push(name.into());
+            self.cue_category(name).expect("it was put there")
+        })
+    }
+
+    /// The number of the category `name`, if cues name it.
+    pub(crate) fn cue_category(&self, name: &str) -> Option<CueCategory> {
+        let at = self.cue_categories.iter().position(|known| **known == *name)?;
+        Some(CueCategory::try_from(at).expect("far fewer than 2^16 categories"))
+    }
+
+    pub(crate) fn cue_category_name(&self, category: CueCategory) -> &str {
+        &self.cue_categories[usize::from(category)]
     }
 
     fn n_cues(&self) -> u32 {

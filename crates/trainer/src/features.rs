@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use groundswell_core::{Catalogue, Judge, Judgement, Outcome, Post, ServiceIndex, Sign, Symptom};
+use groundswell_core::{
+    Catalogue, Judge, Judgement, Outcome, Post, ServiceIndex, Sign, Symptom, phrase_votes,
+};
 
 use crate::rows::Row;
 
 /// A row that readers disagree on teaches so much less.
 const UNCERTAIN_WEIGHT: f64 = 0.4;
+
+/// Votes for each symptom, in the order of [`Symptom::ALL`].
+pub(crate) type Votes = [f64; Symptom::ALL.len()];
 
 /// The cues that can be learned a weight of, and their numbers.
 #[derive(Debug, Default)]
@@ -33,6 +38,8 @@ pub(crate) struct Example {
     /// The numbers of its cues, each once.
     pub(crate) cues: Vec<usize>,
     pub(crate) signs: Vec<Sign>,
+    /// The number of its service's category.
+    pub(crate) category: Option<usize>,
     pub(crate) rules_weight: f64,
     pub(crate) is_complaint: bool,
     pub(crate) is_certain: bool,
@@ -40,6 +47,8 @@ pub(crate) struct Example {
     pub(crate) service: Option<ServiceIndex>,
     /// The symptoms that its label names, the best first.
     pub(crate) symptoms: Vec<Symptom>,
+    /// What fails without a look at the cues: by its strongest phrase and the category of its service.
+    pub(crate) votes: Votes,
 }
 
 impl Example {
@@ -53,6 +62,7 @@ impl Example {
 #[derive(Debug, Default)]
 pub(crate) struct Examples {
     pub(crate) vocabulary: Vocabulary,
+    pub(crate) categories: Vec<String>,
     pub(crate) rows: Vec<Example>,
 }
 
@@ -70,6 +80,8 @@ impl Examples {
             if outcome == Outcome::NoService {
                 judge.explain(&Post { service: known.or(some_service), ..post }, &mut judgement);
             }
+            let service = catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied());
+            let category = service.and_then(|service| found.category(&catalogue.service(service).category));
             let cues = judgement.cue_candidates();
             let example = Example {
                 cues: cues.into_iter().map(|cue| found.vocabulary.number(cue)).collect(),
@@ -77,11 +89,42 @@ impl Examples {
                 rules_weight: judgement.rules_weight(),
                 is_complaint: row.label == 1,
                 is_certain: row.certain != Some(0),
-                service: catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied()),
+                category,
+                service,
                 symptoms: row.symptoms.clone(),
+                votes: votes_without_cues(judgement.rules_symptom(), service, catalogue),
             };
             found.rows.push(example);
         }
         found
     }
+
+    /// The number of the category `name`; none of no name.
+    fn category(&mut self, name: &str) -> Option<usize> {
+        if name.is_empty() {
+            return None;
+        }
+        let known = self.categories.iter().position(|known| known == name);
+        Some(known.unwrap_or_else(|| {
+            self.categories.push(name.to_owned());
+            self.categories.len() - 1
+        }))
+    }
+}
+
+fn votes_without_cues(
+    of_phrase: Option<Symptom>,
+    service: Option<ServiceIndex>,
+    catalogue: &Catalogue,
+) -> Votes {
+    let mut votes = Votes::default();
+    if let Some(symptom) = of_phrase {
+        votes[symptom as usize] += phrase_votes(symptom);
+    }
+    let category = service.map(|service| catalogue.service(service).category.as_str());
+    let known = catalogue.categories().iter().find(|known| Some(known.name.as_str()) == category);
+    for (&symptom, n) in known.into_iter().flat_map(|known| &known.symptoms) {
+        votes[symptom as usize] += n;
+    }
+    votes
 }

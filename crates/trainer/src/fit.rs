@@ -1,18 +1,17 @@
-//! Logistic regression with an L2 penalty, by accelerated gradient descent (Nesterov 1983; restarts after O'Donoghue and
-//! Candès 2015, which need no constant of the problem).
+//! What words weigh: logistic regression with an L2 penalty.
+
+use std::collections::BTreeMap;
 
 use groundswell_core::{LOG_ODDS_PER_WEIGHT, Sign};
 
 use crate::features::{Example, Examples};
+use crate::solver::minimise;
 
 /// Weights are written in so many steps a unit.
 pub(crate) const WEIGHT_STEPS: f64 = 50.0;
 /// The least that a phrase of the rules adds by counting. The rows are full of traps that hold one; without this, stray
 /// words would take back what somebody wrote into a lexicon of their own.
 const COUNTS_WEIGHT_MIN: f64 = 0.4;
-const STEPS_MAX: usize = 2000;
-/// Stop when no weight moves by more in a step.
-const TOLERANCE: f64 = 1e-5;
 
 /// What the fit is told.
 #[derive(Debug)]
@@ -22,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) weight_min: f64,
     /// For how many missed complaints a false one counts.
     pub(crate) false_cost: f64,
+    /// Whether words may mean more for services of one category than for others.
+    pub(crate) by_category: bool,
 }
 
 /// What was learned of one language.
@@ -30,6 +31,8 @@ pub(crate) struct Fitted {
     /// For each cue of the vocabulary its weight, 0 for those left out.
     weights: Vec<f64>,
     pub(crate) signs: Vec<(Sign, f64)>,
+    /// What words add besides for services of a category: its number, the cue's, the weight.
+    pub(crate) by_category: BTreeMap<(usize, usize), f64>,
     /// The numbers of the cues that have a weight.
     pub(crate) cues: Vec<usize>,
 }
@@ -44,8 +47,14 @@ impl Fitted {
         let of_sign = |sign: &Sign| self.signs.iter().find(|(other, _)| other == sign).map_or(0.0, |s| s.1);
         let cues: f64 = row.cues.iter().map(|&cue| self.weights[cue]).sum();
         let signs: f64 = row.signs.iter().map(of_sign).sum();
-        row.rules_weight + cues + signs >= 0.5
+        let besides = pairs(row).filter_map(|pair| self.by_category.get(&pair));
+        row.rules_weight + cues + signs + besides.sum::<f64>() >= 0.5
     }
+}
+
+/// The cues of `row` with its category.
+fn pairs(row: &Example) -> impl Iterator<Item = (usize, usize)> {
+    row.category.into_iter().flat_map(|category| row.cues.iter().map(move |&cue| (category, cue)))
 }
 
 /// A row as the fit sees it: the numbers of its features among those that are fitted.
@@ -70,18 +79,38 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
     for (at, &cue) in kept.iter().enumerate() {
         place[cue] = Some(at);
     }
-    let line = |row: &&Example| {
+    let mut n_pairs: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    if settings.by_category {
+        // Pairs of words and beginnings of words would make it twice as many for little more.
+        let is_word = |cue: usize| !examples.vocabulary.cues[cue].contains([' ', '*']);
+        let found = rows.iter().flat_map(|row| pairs(row)).filter(|&(_, cue)| is_word(cue));
+        found.for_each(|pair| *n_pairs.entry(pair).or_default() += 1);
+        n_pairs.retain(|_, n| *n >= settings.rows_min);
+    }
+    let first_pair = kept.len() + Sign::ALL.len();
+    let places = n_pairs.into_keys().zip(first_pair..).collect::<BTreeMap<_, _>>();
+    // A row is one line, or two of half the importance each, one without the category: the words must do by themselves
+    // where it is not known.
+    let lines_of = |row: &&Example| {
         let cues = row.cues.iter().filter_map(|&cue| place[cue]);
         let signs = row.signs.iter().map(|&sign| kept.len() + sign as usize);
-        Line {
-            features: cues.chain(signs).collect(),
+        let features: Vec<usize> = cues.chain(signs).collect();
+        let besides: Vec<usize> = pairs(row).filter_map(|pair| places.get(&pair).copied()).collect();
+        let importance = row.importance() * if row.is_complaint { 1.0 } else { settings.false_cost };
+        let line = |features, importance| Line {
+            features,
             offset: LOG_ODDS_PER_WEIGHT * (row.rules_weight - 0.5),
             sign: if row.is_complaint { 1.0 } else { -1.0 },
-            importance: row.importance() * if row.is_complaint { 1.0 } else { settings.false_cost },
+            importance,
+        };
+        if besides.is_empty() {
+            return vec![line(features, importance)];
         }
+        let both = features.iter().copied().chain(besides).collect();
+        vec![line(both, importance / 2.0), line(features, importance / 2.0)]
     };
-    let lines: Vec<Line> = rows.iter().map(line).collect();
-    let log_odds = minimise(&lines, kept.len() + Sign::ALL.len(), settings.penalty);
+    let lines: Vec<Line> = rows.iter().flat_map(lines_of).collect();
+    let log_odds = minimise(first_pair + places.len(), |at| loss_and_gradient(&lines, at, settings.penalty));
     let rounded = |at: usize| {
         let weight = (log_odds[at] / LOG_ODDS_PER_WEIGHT * WEIGHT_STEPS).round() / WEIGHT_STEPS;
         if weight.abs() < settings.weight_min { 0.0 } else { weight }
@@ -96,44 +125,14 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
     });
     Fitted {
         signs: signs.filter(|&(_, weight)| weight != 0.0).collect(),
+        by_category: places
+            .into_iter()
+            .map(|(pair, at)| (pair, rounded(at)))
+            .filter(|&(_, weight)| weight != 0.0)
+            .collect(),
         cues: kept.into_iter().filter(|&cue| weights[cue] != 0.0).collect(),
         weights,
     }
-}
-
-/// The weights, as log-odds, at which penalty and loss are least.
-fn minimise(lines: &[Line], n: usize, penalty: f64) -> Vec<f64> {
-    let mut at = vec![0.0; n];
-    let mut ahead = at.clone();
-    let mut momentum: f64 = 1.0;
-    let mut step = 1.0;
-    for _ in 0..STEPS_MAX {
-        let (loss, gradient) = loss_and_gradient(lines, &ahead, penalty);
-        let steepness: f64 = gradient.iter().map(|g| g * g).sum();
-        let next = loop {
-            let next: Vec<f64> = ahead.iter().zip(&gradient).map(|(x, g)| x - step * g).collect();
-            // A step is short enough when it falls by half of what the slope promises.
-            if loss_and_gradient(lines, &next, penalty).0 <= loss - step / 2.0 * steepness {
-                break next;
-            }
-            step /= 2.0;
-            if step < 1e-12 {
-                return at;
-            }
-        };
-        let moved = next.iter().zip(&at).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let turns_back: f64 = gradient.iter().zip(next.iter().zip(&at)).map(|(g, (a, b))| g * (a - b)).sum();
-        let momentum_next =
-            if turns_back > 0.0 { 1.0 } else { (1.0 + (1.0 + 4.0 * momentum * momentum).sqrt()) / 2.0 };
-        let share = if turns_back > 0.0 { 0.0 } else { (momentum - 1.0) / momentum_next };
-        ahead = next.iter().zip(&at).map(|(a, b)| a + share * (a - b)).collect();
-        momentum = momentum_next;
-        at = next;
-        if moved < TOLERANCE {
-            break;
-        }
-    }
-    at
 }
 
 fn loss_and_gradient(lines: &[Line], at: &[f64], penalty: f64) -> (f64, Vec<f64>) {
@@ -163,7 +162,7 @@ mod tests {
     #[test]
     fn one_weight_is_where_penalty_and_loss_balance() {
         let lines = [line(&[0], 1.0), line(&[0], 1.0), line(&[0], 1.0), line(&[0], -1.0)];
-        let found = minimise(&lines, 1, 1.0);
+        let found = minimise(1, |at| loss_and_gradient(&lines, at, 1.0));
         assert!((found[0] - 0.5052).abs() < 1e-3, "{found:?}");
     }
 
@@ -173,19 +172,50 @@ mod tests {
         let row = |n: usize| Example {
             cues: vec![0],
             signs: Vec::new(),
+            category: None,
             rules_weight: 0.5,
             is_complaint: n.is_multiple_of(2),
             is_certain: true,
             service: None,
             symptoms: Vec::new(),
+            votes: Default::default(),
         };
         let mut examples = Examples { rows: (0..8).map(row).collect(), ..Examples::default() };
         examples.vocabulary.cues.push("cue".to_owned());
         let weight = |false_cost| {
-            let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.0, false_cost };
+            let settings =
+                Settings { penalty: 0.5, rows_min: 2, weight_min: 0.0, false_cost, by_category: false };
             fit(&examples, &settings, |_| true).weight(0)
         };
         assert!(weight(1.0).abs() < 0.02 && weight(3.0) < -0.2, "{} and {}", weight(1.0), weight(3.0));
+    }
+
+    /// The same cue, in complaints about services of category 0 and in praise of those of category 1.
+    #[test]
+    fn a_word_weighs_by_category_what_it_does_not_weigh_for_all() {
+        let row = |n: usize| Example {
+            cues: vec![0],
+            signs: Vec::new(),
+            category: Some(n % 2),
+            rules_weight: 0.5,
+            is_complaint: n.is_multiple_of(2),
+            is_certain: true,
+            service: None,
+            symptoms: Vec::new(),
+            votes: Default::default(),
+        };
+        let mut examples = Examples { rows: (0..20).map(row).collect(), ..Examples::default() };
+        examples.vocabulary.cues.push("cue".to_owned());
+        let fitted = |by_category| {
+            let settings =
+                Settings { penalty: 0.5, rows_min: 2, weight_min: 0.05, false_cost: 1.0, by_category };
+            fit(&examples, &settings, |_| true)
+        };
+        let found = fitted(true);
+        assert!(found.by_category[&(0, 0)] > 0.3 && found.by_category[&(1, 0)] < -0.3, "{found:?}");
+        assert_eq!(found.weight(0), 0.0, "by itself it says nothing");
+        assert!(found.complains(&examples.rows[0]) && !found.complains(&examples.rows[1]));
+        assert!(fitted(false).by_category.is_empty());
     }
 
     #[test]

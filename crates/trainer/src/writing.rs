@@ -30,8 +30,19 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
         out += &format!("\n[[cues]]\nweight = {:.2}\n", weight as f64 / WEIGHT_STEPS);
         write_list(&mut out, cues);
     }
+    let mut by_category: BTreeMap<(&str, Reverse<i64>), Vec<&str>> = BTreeMap::new();
+    for (&(category, cue), weight) in &fitted.by_category {
+        let steps = (weight * WEIGHT_STEPS).round() as i64;
+        let group = by_category.entry((&examples.categories[category], Reverse(steps))).or_default();
+        group.push(&examples.vocabulary.cues[cue]);
+    }
+    for ((category, Reverse(steps)), cues) in by_category {
+        let weight = steps as f64 / WEIGHT_STEPS;
+        out += &format!("\n[[cues]]\ncategory = \"{category}\"\nweight = {weight:.2}\n");
+        write_list(&mut out, cues);
+    }
     let mut by_symptom: BTreeMap<(Symptom, Reverse<i64>), Vec<&str>> = BTreeMap::new();
-    for (cue, symptom, votes) in symptoms::tells(examples) {
+    for (cue, symptom, votes) in symptoms::tells(examples, |_| true) {
         let steps = (votes * VOTE_STEPS).round() as i64;
         by_symptom.entry((symptom, Reverse(steps))).or_default().push(&examples.vocabulary.cues[cue]);
     }
@@ -111,7 +122,8 @@ mod tests {
             rows.push(row("love the shop", 0, None));
         }
         let examples = Examples::of(&rows, &catalogue, &judge);
-        let settings = Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02, false_cost: 1.0 };
+        let settings =
+            Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02, false_cost: 1.0, by_category: true };
         toml("en", &rows, &examples, &fit(&examples, &settings, |_| true))
     }
 
@@ -128,6 +140,8 @@ mod tests {
         };
         assert!(weight("spinning").is_some_and(|weight| weight > 0.0), "{text}");
         assert!(weight("love").is_some_and(|weight| weight < 0.0), "{text}");
+        let of_category = english.cues.iter().any(|group| group.category.as_deref() == Some("other"));
+        assert!(of_category, "what words mean in the shop's category is written too: {text}");
         assert_eq!(weight("shop"), None, "a name is no cue: {text}");
         let tells = |cue: &str| english.tells.iter().find(|group| group.any.iter().any(|known| known == cue));
         assert_eq!(tells("card").map(|group| group.symptom), Some(Symptom::Payment), "{text}");

@@ -75,6 +75,9 @@ struct Explanation<'a> {
 struct WireCue<'a> {
     words: &'a str,
     weight: f64,
+    /// The category of the services that it counts for, if not for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -267,7 +270,10 @@ impl<W: Write> Explainer<'_, W> {
         let cues = wire_cues(&self.judge, &self.judgement);
         let n = signs.len() + cues.len();
         let signs = signs.iter().map(|sign| format!("[{}] {:+.2}", sign.sign, sign.weight));
-        let cues = cues.iter().map(|cue| format!("{} {:+.2}", cue.words, cue.weight));
+        let cues = cues.iter().map(|cue| {
+            let category = cue.category.map(|category| format!(" ({category})")).unwrap_or_default();
+            format!("{}{category} {:+.2}", cue.words, cue.weight)
+        });
         let shown: Vec<String> = signs.chain(cues).take(CUES_SHOWN_MAX).collect();
         if shown.is_empty() {
             return Ok(());
@@ -281,8 +287,9 @@ impl<W: Write> Explainer<'_, W> {
 /// What the words add, the heaviest first.
 fn wire_cues<'a>(judge: &'a Judge, judgement: &'a Judgement) -> Vec<WireCue<'a>> {
     let mut cues: Vec<WireCue<'_>> =
-        judge.cues(judgement).map(|(words, weight)| WireCue { words, weight }).collect();
-    cues.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.words.cmp(b.words)));
+        judge.cues(judgement).map(|(words, weight, category)| WireCue { words, weight, category }).collect();
+    let rank = |cue: &WireCue<'a>| (cue.words, cue.category);
+    cues.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then_with(|| rank(a).cmp(&rank(b))));
     cues
 }
 
