@@ -21,9 +21,10 @@ Standard input (`-`) is read line by line: a JSON object is taken for a post, an
 each text or post gives one line:
   {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\"}], \"mentioned\": [service],
    \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}],
-   \"cues\": [{\"words\", \"weight\"}], \"signs\": [{\"sign\", \"weight\"}]}
+   \"cues\": [{\"words\", \"weight\", \"category\"}], \"signs\": [{\"sign\", \"weight\"}]}
 `id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
-of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.";
+of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.
+A cue with a `category` counts besides for services of that category; most have none.";
 
 /// How many cues are shown to a reader; the rest are in the JSON.
 const CUES_SHOWN_MAX: usize = 12;
