@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{fixture_posts, lines, run, run_on};
+use common::{Folder, fixture_posts, lines, run, run_on};
 use serde_json::Value;
 
 fn explanations(stdout: &str) -> Vec<Value> {
@@ -48,6 +48,36 @@ fn the_json_form_is_the_documented_one() {
     assert_eq!(finding["verdict"], "counts");
     assert_eq!(all[1]["outcome"], "no_service");
     assert_eq!(all[1]["complaints"], serde_json::json!([]), "no complaint is an empty list");
+}
+
+#[test]
+fn a_cue_that_counts_for_a_category_names_it() {
+    let folder = Folder::new();
+    let bank = "[[service]]\nid = 'bank'\nname = 'Bank'\ncategory = 'finance'\naliases = ['mybank']\n";
+    let words = "language = 'en'\n[[cues]]\nweight = 0.2\nany = ['zonk']\n\
+                 [[cues]]\ncategory = 'finance'\nweight = 0.4\nany = ['zonk']\n";
+    let (catalog, lexicon) = (folder.write("bank.toml", bank), folder.write("en.toml", words));
+    let explain = |more: &[&str]| {
+        let own = [
+            "explain",
+            "--no-builtin-catalog",
+            "--no-builtin-lexicon",
+            "--catalog",
+            &catalog,
+            "--lexicon",
+            &lexicon,
+        ];
+        run(&[own.as_slice(), more].concat()).exits(0)
+    };
+    let run = explain(&["--json", "mybank zonk"]);
+    let found = &explanations(run.text())[0];
+    let cues = serde_json::json!([
+        { "words": "zonk", "weight": 0.4, "category": "finance" },
+        { "words": "zonk", "weight": 0.2 },
+    ]);
+    assert_eq!(found["cues"], cues);
+    assert_eq!(found["complaints"][0]["weight"], 0.6, "both count");
+    assert!(explain(&["mybank zonk"]).text().contains("zonk (finance) +0.40, zonk +0.20"));
 }
 
 #[track_caller]

@@ -263,6 +263,11 @@ impl CueSum {
         self.total + besides.map_or(0, |&(_, weight)| weight)
     }
 
+    /// The most that the words add for any service.
+    pub(crate) fn weight_max(&self) -> Hundredths {
+        self.total + self.by_category.iter().map(|&(_, weight)| weight).max().unwrap_or(0).max(0)
+    }
+
     /// Whether words `[start, end)` are no cues, for some of them name a service or mean something else.
     fn is_taken(&self, scan: &Scan, start: usize, end: usize) -> bool {
         let names = scan.mentions.iter().map(|name| (name.start, name.end));

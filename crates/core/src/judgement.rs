@@ -295,6 +295,7 @@ impl Judge {
         accusations: &mut Vec<Accusation>,
     ) {
         if accusations.is_empty()
+            && cues.weight_max() >= hundredths(WEIGHT_MIN)
             && let Some(language) = cues.language
             && let Some(at) = cues.strongest(&self.index)
         {
