@@ -77,7 +77,7 @@ fn a_cue_that_counts_for_a_category_names_it() {
     ]);
     assert_eq!(found["cues"], cues);
     assert_eq!(found["complaints"][0]["weight"], 0.6, "both count");
-    assert!(explain(&["mybank zonk"]).text().contains("zonk (finance) +0.40, zonk +0.20"));
+    assert!(explain(&["mybank zonk"]).text().contains("words +0.60: zonk (finance) +0.40, zonk +0.20"));
 }
 
 #[track_caller]

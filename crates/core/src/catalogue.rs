@@ -73,9 +73,8 @@ pub struct Category {
     pub symptoms: BTreeMap<Symptom, f64>,
 }
 
-fn default_category() -> String {
-    "other".to_owned()
-}
+/// The category of services that name none.
+pub const CATEGORY_UNKNOWN: &str = "other";
 
 /// The number of a service in its catalogue; services are numbered by id order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,7 +184,7 @@ impl Service {
         Self {
             id: id.to_owned(),
             name: id.to_owned(),
-            category: default_category(),
+            category: CATEGORY_UNKNOWN.to_owned(),
             aliases: Vec::new(),
             handles: Vec::new(),
             official: Vec::new(),
@@ -257,7 +256,7 @@ fn read_file(source: &SourceText, merged: &mut Merged, problems: &mut Vec<Proble
     for (line, mut service) in tables.services {
         if service.category.is_empty() {
             let replaced = merged.services.get(&service.id).map(|(replaced, _)| replaced.category.clone());
-            service.category = replaced.unwrap_or_else(default_category);
+            service.category = replaced.unwrap_or_else(|| CATEGORY_UNKNOWN.to_owned());
         }
         let place = Place { file: Rc::clone(&file), line };
         check_alone(&service, &place, problems);

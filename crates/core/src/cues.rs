@@ -7,7 +7,8 @@
 //!
 //! > [`LOG_ODDS_PER_WEIGHT`] · (w + Σ weight(c) − ½)
 //!
-//! so that cues are in the unit of the tiers, and a language without cues is judged by its rules alone. `crates/trainer`
+//! so that cues are in the unit of the tiers, and a language without cues is judged by its rules alone. A cue may weigh
+//! more, or less, for services of a category: its weight is then the sum of both parts. `crates/trainer`
 //! fits the weights with an L2 penalty (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 2nd ed.,
 //! §4.4) and writes them down as lexicon files.
 
@@ -119,7 +120,7 @@ pub(crate) struct Cue {
 pub(crate) type CueCategory = u16;
 
 /// A cue in a post.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FoundCue {
     pub(crate) id: u32,
     /// Whether it stands only inside phrases that count in full: there it may add to them, but takes nothing back.
@@ -236,7 +237,8 @@ impl CueSum {
                 self.found.push(FoundCue { id, adds_only, start: hit.start });
             }
         }
-        self.found.sort_unstable();
+        // Of several places of a cue the first outside such a phrase is kept.
+        self.found.sort_unstable_by_key(|found| (found.id, found.adds_only, found.start));
         self.found.dedup_by_key(|found| found.id);
         for found in &self.found {
             let cue = index.cue(found.id);
@@ -265,7 +267,7 @@ impl CueSum {
 
     /// The most that the words add for any service.
     pub(crate) fn weight_max(&self) -> Hundredths {
-        self.total + self.by_category.iter().map(|&(_, weight)| weight).max().unwrap_or(0).max(0)
+        self.total + self.by_category.iter().map(|&(_, weight)| weight).max().unwrap_or(0)
     }
 
     /// Whether words `[start, end)` are no cues, for some of them name a service or mean something else.
@@ -305,7 +307,12 @@ impl CueSum {
 
     /// The first word of the cue that adds most.
     pub(crate) fn strongest(&self, index: &Index) -> Option<usize> {
-        let weight = |found: FoundCue| index.cue(found.id).weight;
+        let is_spoken_of = |of| self.by_category.iter().any(|&(known, _)| known == of);
+        let weight = |found: FoundCue| {
+            let cue = index.cue(found.id);
+            let besides = cue.by_category.iter().filter(|&&(of, _)| is_spoken_of(of));
+            cue.weight + besides.map(|&(_, weight)| weight).max().unwrap_or(0)
+        };
         let heavier = |best: FoundCue, next: FoundCue| if weight(next) > weight(best) { next } else { best };
         self.found.iter().copied().reduce(heavier).map(|found| found.start)
     }

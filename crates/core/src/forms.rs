@@ -19,8 +19,8 @@ const STRETCH_MIN: usize = 3;
 /// Affixes, and the words of names.
 #[derive(Debug, Default)]
 pub(crate) struct Forms {
-    /// What is written onto any word in front, the longest first.
-    pub(crate) beginnings: Vec<Box<str>>,
+    /// What is written onto any word in front, the longest first, and in which language.
+    pub(crate) beginnings: Vec<(Box<str>, LanguageTag)>,
     /// What is hung onto words of names, and in which languages.
     endings: FxHashMap<Box<str>, Vec<LanguageTag>>,
     stems: FxHashSet<Box<str>>,
@@ -79,7 +79,7 @@ impl Forms {
 
     /// The same, ready to be asked.
     pub(crate) fn sorted(mut self) -> Self {
-        self.beginnings.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.beginnings.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         self.beginnings.dedup();
         self
     }
@@ -129,7 +129,9 @@ impl Forms {
         language: Option<LanguageTag>,
         known: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
-        let rests = self.beginnings.iter().filter_map(|beginning| word.strip_prefix(beginning.as_ref()));
+        let spoken =
+            self.beginnings.iter().filter(|&&(_, of)| language.is_none_or(|language| language == of));
+        let rests = spoken.filter_map(|(beginning, _)| word.strip_prefix(beginning.as_ref()));
         rests
             .filter(|rest| rest.chars().count() >= REST_LETTERS_MIN)
             .find_map(|rest| known(rest).or_else(|| self.stem(rest, language, &known)))
@@ -168,7 +170,8 @@ mod tests {
         for name in ["netflix", "google", "واتساب", "box"] {
             forms.insert_stem(name);
         }
-        forms.beginnings = ["و", "ال", "وال"].map(Into::into).to_vec();
+        let arabic = LanguageTag::primary_of("ar");
+        forms.beginnings = ["و", "ال", "وال"].map(|beginning| (beginning.into(), arabic)).to_vec();
         let polish = LanguageTag::primary_of("pl");
         ["a", "owi", "s", "en"].iter().for_each(|ending| forms.insert_ending(ending, polish));
         let words = ["netflix", "google", "واتساب", "box", "down", "تعطل", "500", "see"];
@@ -198,11 +201,23 @@ mod tests {
     }
 
     #[test]
-    fn beginnings_are_taken_off_every_word() {
-        check("وتعطل", Some("تعطل"));
-        check("الواتساب", Some("واتساب"));
-        check("والواتساب", Some("واتساب"));
-        check("ودب", None);
+    fn beginnings_are_taken_off_every_word_of_their_language() {
+        let mut forms =
+            Forms { beginnings: vec![("ال".into(), LanguageTag::primary_of("ar"))], ..Forms::default() };
+        forms.beginnings.push(("و".into(), LanguageTag::primary_of("ar")));
+        forms.beginnings.push(("وال".into(), LanguageTag::primary_of("ar")));
+        let forms = forms.sorted();
+        let base_of = |word: &str, language: Option<&str>| {
+            let known = |word: &str| ["تعطل", "واتساب"].contains(&word).then(|| word.to_owned());
+            forms.base_of(word, language.map(LanguageTag::primary_of), known)
+        };
+        for language in [None, Some("ar")] {
+            assert_eq!(base_of("وتعطل", language).as_deref(), Some("تعطل"));
+            assert_eq!(base_of("الواتساب", language).as_deref(), Some("واتساب"));
+            assert_eq!(base_of("والواتساب", language).as_deref(), Some("واتساب"));
+            assert_eq!(base_of("ودب", language), None);
+        }
+        assert_eq!(base_of("وتعطل", Some("pl")), None);
     }
 
     #[test]

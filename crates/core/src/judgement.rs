@@ -106,11 +106,6 @@ impl Judgement {
         self.cues.language
     }
 
-    /// What the words add to it.
-    pub fn cues_weight(&self) -> f64 {
-        f64::from(self.cues.total) / 100.0
-    }
-
     /// What the rules found, each once.
     pub fn signs(&self) -> &[Sign] {
         &self.cues.signs
@@ -700,6 +695,7 @@ says_not_now = -0.4
         check_dutch("niks. spotify. all of it is dull, gloomy and down", "no_complaint");
         check_dutch("spotify is down, hier", "complaint spotify:1:access");
         check_dutch("spotify is boek down", "complaint spotify:1:access");
+        check_dutch("spotify is boek down boek", "no_complaint");
         check_dutch("spotify for all of us here in town is down boek", "no_complaint");
         check_dutch("spotify is down boek hier", "complaint spotify:0.7:access");
     }
@@ -711,6 +707,7 @@ says_not_now = -0.4
         check_dutch("spotify ligt eruit gezien", "complaint spotify:0.6:access");
         check_dutch("netflix ligt eruit gezien", "no_complaint");
         check_dutch("netflix is gezien down", "complaint netflix:1:access");
+        check_dutch("spotify hier. netflix zwart", "complaint netflix:0.9:playback spotify:0.9:access");
     }
 
     #[test]

@@ -100,21 +100,22 @@ pub struct PhraseGroup {
 pub struct CueGroup {
     /// What each adds, once a post, in the unit of [`Tier::weight`], to the hundredth.
     pub weight: f64,
-    /// The category of the services that it adds this for, besides what the word adds for all; all, if none is named. A
-    /// category that no service of the catalogue has changes nothing.
+    /// The category of the services that it adds this for, besides what the word adds for all; all, if none is named.
+    /// Services of a category that no cue names are taken as the first one that a post names besides. A category that no
+    /// service of the catalogue has changes nothing.
     #[serde(default)]
     pub category: Option<String>,
     /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`.
     pub any: Vec<String>,
 }
 
-/// Words that tell what fails, in a post that complains.
+/// Words that tell what fails, or what does not, in a post that complains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TellGroup {
     /// What they tell.
     pub symptom: Symptom,
-    /// How clearly: the votes of a symptom's words are added up, and a phrase of the rules has 1.5 for its own (1.2 for `access`).
+    /// How clearly, negative if they tell against it: the votes of a symptom's words are added up, and a phrase of the rules has 1.5 for its own (1.2 for `access`).
     pub votes: f64,
     /// The words, written as those of [`CueGroup`].
     pub any: Vec<String>,

@@ -83,7 +83,7 @@ mod wander;
 mod window;
 
 pub use assessment::{Assessment, Status};
-pub use catalogue::{Catalogue, Category, Service, ServiceIndex};
+pub use catalogue::{CATEGORY_UNKNOWN, Catalogue, Category, Service, ServiceIndex};
 pub use changelog::{Change, RestoreError};
 pub use config::{Config, ConfigError};
 pub use confluence::{Arrival, Confluence};

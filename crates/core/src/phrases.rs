@@ -106,7 +106,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         language: LanguageTag,
     ) {
         for beginning in beginnings {
-            self.forms.beginnings.push(folded_key(beginning).into());
+            self.forms.beginnings.push((folded_key(beginning).into(), language));
         }
         for ending in endings {
             self.forms.insert_ending(&folded_key(ending), language);

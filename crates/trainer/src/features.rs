@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use groundswell_core::{
-    Catalogue, Judge, Judgement, Outcome, Post, ServiceIndex, Sign, Symptom, phrase_votes,
+    CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, ServiceIndex, Sign, Symptom, phrase_votes,
 };
 
 use crate::rows::Row;
@@ -99,9 +99,9 @@ impl Examples {
         found
     }
 
-    /// The number of the category `name`; none of no name.
+    /// The number of the category `name`; none of that which services have whose kind is not known.
     fn category(&mut self, name: &str) -> Option<usize> {
-        if name.is_empty() {
+        if name == CATEGORY_UNKNOWN {
             return None;
         }
         let known = self.categories.iter().position(|known| known == name);

@@ -216,6 +216,12 @@ mod tests {
         assert_eq!(found.weight(0), 0.0, "by itself it says nothing");
         assert!(found.complains(&examples.rows[0]) && !found.complains(&examples.rows[1]));
         assert!(fitted(false).by_category.is_empty());
+        // Where all rows are of one category the word is learned without it all the same.
+        examples.rows.iter_mut().for_each(|row| (row.category, row.is_complaint) = (Some(0), true));
+        let settings =
+            Settings { penalty: 0.5, rows_min: 2, weight_min: 0.05, false_cost: 1.0, by_category: true };
+        let found = fit(&examples, &settings, |_| true);
+        assert!(found.weight(0) > 2.0 * found.by_category[&(0, 0)].max(0.05), "{found:?}");
     }
 
     #[test]

@@ -109,7 +109,10 @@ mod tests {
 
     /// What is learned from a few rows about a shop.
     fn learned() -> String {
-        let shop = SourceText::new("shop", "[[service]]\nid = 'shop'\nname = 'Shop'\naliases = ['shop']\n");
+        let shop = SourceText::new(
+            "shop",
+            "[[service]]\nid = 'shop'\nname = 'Shop'\ncategory = 'shops'\naliases = ['shop']\n",
+        );
         let catalogue = Catalogue::load(false, &[shop]).expect("a good catalogue");
         let english = SourceText::new("en", "language = 'en'\nrecovery = ['is back']\n");
         let lexicon = Lexicon::load(false, &[english]).expect("a good lexicon");
@@ -140,7 +143,7 @@ mod tests {
         };
         assert!(weight("spinning").is_some_and(|weight| weight > 0.0), "{text}");
         assert!(weight("love").is_some_and(|weight| weight < 0.0), "{text}");
-        let of_category = english.cues.iter().any(|group| group.category.as_deref() == Some("other"));
+        let of_category = english.cues.iter().any(|group| group.category.as_deref() == Some("shops"));
         assert!(of_category, "what words mean in the shop's category is written too: {text}");
         assert_eq!(weight("shop"), None, "a name is no cue: {text}");
         let tells = |cue: &str| english.tells.iter().find(|group| group.any.iter().any(|known| known == cue));

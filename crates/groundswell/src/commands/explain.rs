@@ -24,7 +24,7 @@ each text or post gives one line:
    \"cues\": [{\"words\", \"weight\", \"category\"}], \"signs\": [{\"sign\", \"weight\"}]}
 `id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
 of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.
-A cue with a `category` counts besides for services of that category; most have none.";
+A cue with a `category` counts for services of that category only, and for those of none that cues know beside one.";
 
 /// How many cues are shown to a reader; the rest are in the JSON.
 const CUES_SHOWN_MAX: usize = 12;
@@ -270,6 +270,8 @@ impl<W: Write> Explainer<'_, W> {
         let signs = wire_signs(&self.judge, &self.judgement);
         let cues = wire_cues(&self.judge, &self.judgement);
         let n = signs.len() + cues.len();
+        let weights = signs.iter().map(|sign| sign.weight).chain(cues.iter().map(|cue| cue.weight));
+        let total: f64 = weights.sum();
         let signs = signs.iter().map(|sign| format!("[{}] {:+.2}", sign.sign, sign.weight));
         let cues = cues.iter().map(|cue| {
             let category = cue.category.map(|category| format!(" ({category})")).unwrap_or_default();
@@ -280,7 +282,6 @@ impl<W: Write> Explainer<'_, W> {
             return Ok(());
         }
         let more = if n > shown.len() { format!(", {} more", n - shown.len()) } else { String::new() };
-        let total = self.judgement.cues_weight();
         writeln!(self.out, "  words {total:+.2}: {}{more}", shown.join(", "))
     }
 }
