@@ -88,12 +88,12 @@ fn what_is_right_is_accepted_and_alerts_that_are_told_after_their_state_are_foun
 fn a_place_that_is_off_by_one_is_found() {
     let Some(broker) = broker_for("a verifier that sees a record left out") else { return };
     let system = with_backlog(&broker);
-    for _ in 0..3 {
-        // It dies with an alert, and goes on behind the record that follows.
+    while system.alerts().lines().count() < 3 {
+        // It dies with an alert, or after a second on a busy machine, and goes on behind the record that follows.
         die(&system, &["--role", "detect"], "off-by-one", "detect.after_commit:1");
     }
     system.run_until_end(1);
-    check_found(&system, "three complaints of the outage were left out");
+    check_found(&system, "three complaints of the outage or more were left out");
 }
 
 #[test]
