@@ -116,6 +116,13 @@ pub(crate) struct Cue {
     pub(crate) tells: Vec<(Symptom, Hundredths)>,
 }
 
+impl Cue {
+    /// What it adds besides for services of `category`.
+    pub(crate) fn weight_besides(&self, category: CueCategory) -> Hundredths {
+        self.by_category.iter().filter(|&&(of, _)| of == category).map(|&(_, weight)| weight).sum()
+    }
+}
+
 /// The number of a category among those that cues name.
 pub(crate) type CueCategory = u16;
 
@@ -243,10 +250,8 @@ impl CueSum {
         for found in &self.found {
             let cue = index.cue(found.id);
             self.total += found.counted(cue.weight);
-            for &(category, weight) in &cue.by_category {
-                if let Some((_, sum)) = self.by_category.iter_mut().find(|(known, _)| *known == category) {
-                    *sum += found.counted(weight);
-                }
+            for (category, sum) in &mut self.by_category {
+                *sum += found.counted(cue.weight_besides(*category));
             }
             for &(symptom, votes) in &cue.tells {
                 self.votes[symptom as usize] += votes;
@@ -307,11 +312,10 @@ impl CueSum {
 
     /// The first word of the cue that adds most.
     pub(crate) fn strongest(&self, index: &Index) -> Option<usize> {
-        let is_spoken_of = |of| self.by_category.iter().any(|&(known, _)| known == of);
         let weight = |found: FoundCue| {
             let cue = index.cue(found.id);
-            let besides = cue.by_category.iter().filter(|&&(of, _)| is_spoken_of(of));
-            cue.weight + besides.map(|&(_, weight)| weight).max().unwrap_or(0)
+            let besides = self.by_category.iter().map(|&(category, _)| cue.weight_besides(category));
+            cue.weight + besides.max().unwrap_or(0)
         };
         let heavier = |best: FoundCue, next: FoundCue| if weight(next) > weight(best) { next } else { best };
         self.found.iter().copied().reduce(heavier).map(|found| found.start)

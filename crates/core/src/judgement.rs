@@ -248,10 +248,9 @@ impl Judge {
     ) -> impl Iterator<Item = (&'a str, f64, Option<&'a str>)> {
         judgement.cues.found.iter().flat_map(move |found| {
             let cue = self.index.cue(found.id);
-            let is_spoken_of = |of| judgement.cues.by_category.iter().any(|&(known, _)| known == of);
-            let besides = cue.by_category.iter().filter(move |&&(category, _)| is_spoken_of(category));
-            let besides =
-                besides.map(|&(category, weight)| (weight, Some(self.index.cue_category_name(category))));
+            let besides = judgement.cues.by_category.iter().map(|&(category, _)| {
+                (cue.weight_besides(category), Some(self.index.cue_category_name(category)))
+            });
             let parts = [(cue.weight, None)].into_iter().chain(besides);
             let parts = parts.map(|(weight, category)| (found.counted(weight), category));
             parts

@@ -23,7 +23,7 @@ use crate::problem::{Problem, SourceText};
 
 /// The greatest weight of a cue or sign, and the most votes of a tell or category: more would decide alone against any
 /// phrase.
-pub(crate) const CUE_WEIGHT_MAX: f64 = 5.0;
+pub const CUE_WEIGHT_MAX: f64 = 5.0;
 
 macro_rules! symptoms {
     ($($variant:ident $name:literal,)+) => {

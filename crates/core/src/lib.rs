@@ -93,7 +93,7 @@ pub use event::{Decision, Event, EventKind, FeedEvent, FeedEventKind, OutageEven
 pub use findings::{Finding, Verdict};
 pub use intake::{Admitted, Intake};
 pub use judgement::{Accusation, AuthorKey, Complaint, Judge, Judgement, Symptoms};
-pub use lexicon::{CueGroup, Language, Lexicon, PhraseGroup, Symptom, TellGroup, Tier};
+pub use lexicon::{CUE_WEIGHT_MAX, CueGroup, Language, Lexicon, PhraseGroup, Symptom, TellGroup, Tier};
 pub use matching::LanguageTag;
 pub use pipeline::{Pipeline, Receipt, Stream};
 pub use post::{Outcome, OutcomeCounts, Post, TEXT_BYTES_MAX};

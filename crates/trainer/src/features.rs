@@ -33,7 +33,7 @@ impl Vocabulary {
 }
 
 /// One row.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Example {
     /// The numbers of its cues, each once.
     pub(crate) cues: Vec<usize>,

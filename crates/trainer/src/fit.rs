@@ -166,61 +166,47 @@ mod tests {
         assert!((found[0] - 0.5052).abs() < 1e-3, "{found:?}");
     }
 
-    /// Of eight rows with a cue and no rule, half complain: dear false complaints make it speak against.
-    #[test]
-    fn the_dearer_a_false_complaint_the_less_a_cue_weighs() {
+    /// `n` rows with one cue and no rule, of which every other complains; `category` is that of a row.
+    fn rows_of_one_cue(n: usize, category: impl Fn(usize) -> Option<usize>) -> Examples {
         let row = |n: usize| Example {
             cues: vec![0],
-            signs: Vec::new(),
-            category: None,
+            category: category(n),
             rules_weight: 0.5,
             is_complaint: n.is_multiple_of(2),
             is_certain: true,
-            service: None,
-            symptoms: Vec::new(),
-            votes: Default::default(),
+            ..Example::default()
         };
-        let mut examples = Examples { rows: (0..8).map(row).collect(), ..Examples::default() };
+        let mut examples = Examples { rows: (0..n).map(row).collect(), ..Examples::default() };
         examples.vocabulary.cues.push("cue".to_owned());
-        let weight = |false_cost| {
-            let settings =
-                Settings { penalty: 0.5, rows_min: 2, weight_min: 0.0, false_cost, by_category: false };
-            fit(&examples, &settings, |_| true).weight(0)
-        };
+        examples
+    }
+
+    fn settings(weight_min: f64, false_cost: f64, by_category: bool) -> Settings {
+        Settings { penalty: 0.5, rows_min: 2, weight_min, false_cost, by_category }
+    }
+
+    /// Half of the rows complain: dear false complaints make the cue speak against.
+    #[test]
+    fn the_dearer_a_false_complaint_the_less_a_cue_weighs() {
+        let examples = rows_of_one_cue(8, |_| None);
+        let weight = |false_cost| fit(&examples, &settings(0.0, false_cost, false), |_| true).weight(0);
         assert!(weight(1.0).abs() < 0.02 && weight(3.0) < -0.2, "{} and {}", weight(1.0), weight(3.0));
     }
 
     /// The same cue, in complaints about services of category 0 and in praise of those of category 1.
     #[test]
     fn a_word_weighs_by_category_what_it_does_not_weigh_for_all() {
-        let row = |n: usize| Example {
-            cues: vec![0],
-            signs: Vec::new(),
-            category: Some(n % 2),
-            rules_weight: 0.5,
-            is_complaint: n.is_multiple_of(2),
-            is_certain: true,
-            service: None,
-            symptoms: Vec::new(),
-            votes: Default::default(),
-        };
-        let mut examples = Examples { rows: (0..20).map(row).collect(), ..Examples::default() };
-        examples.vocabulary.cues.push("cue".to_owned());
-        let fitted = |by_category| {
-            let settings =
-                Settings { penalty: 0.5, rows_min: 2, weight_min: 0.05, false_cost: 1.0, by_category };
-            fit(&examples, &settings, |_| true)
-        };
-        let found = fitted(true);
+        let mut examples = rows_of_one_cue(20, |n| Some(n % 2));
+        let fitted =
+            |examples: &Examples, by_category| fit(examples, &settings(0.05, 1.0, by_category), |_| true);
+        let found = fitted(&examples, true);
         assert!(found.by_category[&(0, 0)] > 0.3 && found.by_category[&(1, 0)] < -0.3, "{found:?}");
         assert_eq!(found.weight(0), 0.0, "by itself it says nothing");
         assert!(found.complains(&examples.rows[0]) && !found.complains(&examples.rows[1]));
-        assert!(fitted(false).by_category.is_empty());
+        assert!(fitted(&examples, false).by_category.is_empty());
         // Where all rows are of one category the word is learned without it all the same.
         examples.rows.iter_mut().for_each(|row| (row.category, row.is_complaint) = (Some(0), true));
-        let settings =
-            Settings { penalty: 0.5, rows_min: 2, weight_min: 0.05, false_cost: 1.0, by_category: true };
-        let found = fit(&examples, &settings, |_| true);
+        let found = fitted(&examples, true);
         assert!(found.weight(0) > 2.0 * found.by_category[&(0, 0)].max(0.05), "{found:?}");
     }
 

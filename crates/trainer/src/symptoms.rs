@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use groundswell_core::{Catalogue, Symptom};
+use groundswell_core::{CUE_WEIGHT_MAX, Catalogue, Symptom};
 
 use crate::features::{Example, Examples, Votes};
 use crate::solver::minimise;
@@ -13,8 +13,6 @@ pub(crate) const VOTE_STEPS: f64 = 10.0;
 const SHARE_MIN: f64 = 0.15;
 /// Fewer votes settle next to nothing, and there would be many of them.
 const VOTES_MIN: f64 = 0.15;
-/// A lexicon refuses more.
-const VOTES_MAX: f64 = 5.0;
 /// What is kept of the counts' votes and of those of the regression. More of the latter is right more often for the
 /// writers that were learned from, and less often for others.
 const COUNTS_SHARE: f64 = 0.7;
@@ -78,7 +76,7 @@ pub(crate) fn tells(examples: &Examples, is_used: impl Fn(usize) -> bool) -> Vec
 
 /// In steps and within what a lexicon takes; 0 if too few to count.
 fn rounded(votes: f64) -> f64 {
-    let votes = votes.clamp(-VOTES_MAX, VOTES_MAX);
+    let votes = votes.clamp(-CUE_WEIGHT_MAX, CUE_WEIGHT_MAX);
     if votes.abs() < VOTES_MIN { 0.0 } else { (votes * VOTE_STEPS).round() / VOTE_STEPS }
 }
 
@@ -121,13 +119,8 @@ fn by_regression(rows: &[(&Example, Symptom)]) -> Vec<(usize, Votes)> {
         .collect();
     let n = Symptom::ALL.len();
     let found = minimise(places.len() * n, |at| softmax_loss_and_gradient(&lines, at));
-    places.into_keys().zip(found.chunks_exact(n).map(votes_of)).collect()
-}
-
-fn votes_of(chunk: &[f64]) -> Votes {
-    let mut votes = Votes::default();
-    votes.copy_from_slice(chunk);
-    votes
+    let votes = found.chunks_exact(n).map(|votes| votes.try_into().expect("a vote for each symptom"));
+    places.into_keys().zip(votes).collect()
 }
 
 /// `at` has a cue's votes for each symptom one after the other.
@@ -226,19 +219,15 @@ mod tests {
     use groundswell_core::SourceText;
 
     use super::*;
-    use crate::features::Example;
 
     fn complaint(cue: usize, symptom: Symptom, service: &str, catalogue: &Catalogue) -> Example {
         Example {
             cues: vec![cue],
-            signs: Vec::new(),
-            category: None,
-            rules_weight: 0.0,
             is_complaint: true,
             is_certain: true,
             service: catalogue.index_of(service),
             symptoms: vec![symptom],
-            votes: Votes::default(),
+            ..Example::default()
         }
     }
 

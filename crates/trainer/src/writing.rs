@@ -20,25 +20,21 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
          language = \"{lang}\"\nextend = true\n",
         rows.len()
     );
-    // By weight in steps, so that equal weights are equal keys; the greatest first.
-    let mut by_weight: BTreeMap<Reverse<i64>, Vec<&str>> = BTreeMap::new();
-    for &cue in &fitted.cues {
-        let weight = (fitted.weight(cue) * WEIGHT_STEPS).round() as i64;
-        by_weight.entry(Reverse(weight)).or_default().push(&examples.vocabulary.cues[cue]);
-    }
-    for (Reverse(weight), cues) in by_weight {
-        out += &format!("\n[[cues]]\nweight = {:.2}\n", weight as f64 / WEIGHT_STEPS);
-        write_list(&mut out, cues);
-    }
-    let mut by_category: BTreeMap<(&str, Reverse<i64>), Vec<&str>> = BTreeMap::new();
-    for (&(category, cue), weight) in &fitted.by_category {
+    // By weight in steps, so that equal weights are equal keys; what counts for all first, and the greatest.
+    let mut by_weight: BTreeMap<(Option<&str>, Reverse<i64>), Vec<&str>> = BTreeMap::new();
+    let for_all = fitted.cues.iter().map(|&cue| (None, cue, fitted.weight(cue)));
+    let by_category = fitted.by_category.iter();
+    let by_category = by_category.map(|(&(of, cue), &weight)| (Some(&*examples.categories[of]), cue, weight));
+    for (category, cue, weight) in for_all.chain(by_category) {
         let steps = (weight * WEIGHT_STEPS).round() as i64;
-        let group = by_category.entry((&examples.categories[category], Reverse(steps))).or_default();
-        group.push(&examples.vocabulary.cues[cue]);
+        by_weight.entry((category, Reverse(steps))).or_default().push(&examples.vocabulary.cues[cue]);
     }
-    for ((category, Reverse(steps)), cues) in by_category {
-        let weight = steps as f64 / WEIGHT_STEPS;
-        out += &format!("\n[[cues]]\ncategory = \"{category}\"\nweight = {weight:.2}\n");
+    for ((category, Reverse(steps)), cues) in by_weight {
+        out += "\n[[cues]]\n";
+        if let Some(category) = category {
+            out += &format!("category = \"{category}\"\n");
+        }
+        out += &format!("weight = {:.2}\n", steps as f64 / WEIGHT_STEPS);
         write_list(&mut out, cues);
     }
     let mut by_symptom: BTreeMap<(Symptom, Reverse<i64>), Vec<&str>> = BTreeMap::new();
