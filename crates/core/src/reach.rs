@@ -1,5 +1,9 @@
-//! Finds names and phrases that no text can bring to count, by giving the judge the text most in their favour.
+//! Finds names and phrases that no text can bring to count, by giving the judge the text most in their favour; and cues
+//! of a category that no service has.
 
+use std::collections::BTreeSet;
+
+use crate::builtin::CATALOGUE_FILES;
 use crate::catalogue::{Catalogue, ServiceIndex};
 use crate::findings::Verdict;
 use crate::judgement::{Judge, Judgement};
@@ -11,7 +15,7 @@ use crate::post::Post;
 ///
 /// A name is tried alone, with the context that it asks for beside it; it fails when its own exclusions cover it or a
 /// longer name of another service always takes its place. A phrase is tried alone in a post addressed to a service; it
-/// fails when it is always figurative.
+/// fails when it is always figurative. Cues may name a category of the built-in catalogue even where that is left out.
 pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexicon) -> Vec<String> {
     let mut judgement = Judgement::default();
     let mut found = Vec::new();
@@ -27,6 +31,19 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
                 ));
             }
         }
+    }
+    let of_services = catalogue.services().iter().map(|service| service.category.as_str());
+    let categories: BTreeSet<&str> =
+        CATALOGUE_FILES.iter().map(|&(name, _)| name).chain(of_services).collect();
+    for language in lexicon.languages() {
+        let named: BTreeSet<&str> =
+            language.cues.iter().filter_map(|cues| cues.category.as_deref()).collect();
+        found.extend(named.difference(&categories).map(|category| {
+            format!(
+                "language `{}`: cues of the category `{category}`, which no service has",
+                language.language
+            )
+        }));
     }
     let Some(addressed) = catalogue.services().first() else { return found };
     for language in lexicon.languages() {
@@ -84,6 +101,15 @@ mod tests {
     fn a_name_covered_by_its_own_exclusion_is_found() {
         check(SOUND, "language = 'en'", &[]);
         check(&format!("{SOUND}exclude = ['alpha']"), "language = 'en'", &["the alias \"alpha\""]);
+    }
+
+    #[test]
+    fn cues_of_a_category_that_no_service_has_are_found() {
+        let cues = |category| {
+            format!("language = 'en'\n[[cues]]\nweight = 1\ncategory = '{category}'\nany = ['slow']\n")
+        };
+        check(&format!("{SOUND}category = 'bank'"), &(cues("bank") + &cues("energy")[16..]), &[]);
+        check(SOUND, &cues("bnak"), &["`bnak`, which no service has"]);
     }
 
     #[test]

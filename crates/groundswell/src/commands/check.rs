@@ -16,8 +16,8 @@ Examples:
   groundswell check --lexicon sv.toml --config prod.toml
 
 Every problem is reported with its file and line: unknown keys, bad ids, names and phrases that no text can match,
-handles that two services claim, dependencies that do not exist, settings outside their range, settings that the Kafka
-library does not know, secrets in the file. Nothing is connected to. Exit code 2 if there is any.";
+handles that two services claim, dependencies and categories that do not exist, settings outside their range, settings
+that the Kafka library does not know, secrets in the file. Nothing is connected to. Exit code 2 if there is any.";
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
