@@ -25,7 +25,7 @@ fn the_json_form_is_the_documented_one() {
         found.sort_unstable();
         assert_eq!(
             found,
-            ["complaints", "cues", "findings", "id", "mentioned", "outcome", "signs"],
+            ["complaints", "cues", "findings", "id", "mentioned", "outcome", "signs", "tells"],
             "these keys and no other"
         );
         assert!(explanation["id"].is_null(), "a text has no id");
@@ -38,6 +38,13 @@ fn the_json_form_is_the_documented_one() {
     assert_eq!(complaint["weight"], 1.0, "a question whether it is down is of tier A");
     for cue in all[0]["cues"].as_array().expect("a list") {
         assert!(cue["words"].is_string() && cue["weight"].is_f64(), "a cue has its words and weight: {cue}");
+    }
+    // What fails is what has most votes, of the phrase, the words and the kind of service.
+    let votes = complaint["votes"].as_object().expect("votes by symptom");
+    let access = votes["access"].as_f64().expect("a number");
+    assert!(votes.values().all(|votes| votes.as_f64() <= Some(access)), "{votes:?}");
+    for tell in all[0]["tells"].as_array().expect("a list") {
+        assert!(tell["words"].is_string() && tell["votes"].is_object(), "words tell of symptoms: {tell}");
     }
     let signs = &all[0]["signs"];
     assert!(signs.to_string().contains("counts"), "that a phrase counts is a sign: {signs}");
@@ -78,6 +85,28 @@ fn a_cue_that_counts_for_a_category_names_it() {
     assert_eq!(found["cues"], cues);
     assert_eq!(found["complaints"][0]["weight"], 0.6, "both count");
     assert!(explain(&["mybank zonk"]).text().contains("words +0.60: zonk (finance) +0.40, zonk +0.20"));
+}
+
+#[test]
+fn what_fails_is_told_with_each_vote() {
+    let folder = Folder::new();
+    let bank = "[[service]]\nid = 'bank'\nname = 'Bank'\ncategory = 'finance'\naliases = ['mybank']\n\
+                [[category]]\nname = 'finance'\nsymptoms = { payment = 0.4 }\n";
+    let words = "language = 'en'\n[[phrases]]\ntier = 'A'\nsymptom = 'access'\nany = ['is down']\n\
+                 [[tells]]\nsymptom = 'login'\nvotes = 2.5\nany = ['password']\n\
+                 [[tells]]\nsymptom = 'payment'\nvotes = -0.3\nany = ['password']\n";
+    let (catalog, lexicon) = (folder.write("bank.toml", bank), folder.write("en.toml", words));
+    let own = ["--no-builtin-catalog", "--no-builtin-lexicon", "--catalog", &catalog, "--lexicon", &lexicon];
+    let explain = |more: &[&str]| run(&[&["explain"], own.as_slice(), more].concat()).exits(0);
+    let run = explain(&["--json", "mybank is down, password"]);
+    let found = &explanations(run.text())[0];
+    assert_eq!(found["complaints"][0]["symptom"], "login");
+    let votes = serde_json::json!({ "access": 1.2, "login": 2.5, "payment": 0.1 });
+    assert_eq!(found["complaints"][0]["votes"], votes, "of the phrase, the word, and the kind with the word");
+    let tells = serde_json::json!([{ "words": "password", "votes": { "login": 2.5, "payment": -0.3 } }]);
+    assert_eq!(found["tells"], tells);
+    let text = explain(&["mybank is down, password"]);
+    assert!(text.text().contains("fails, of bank: login 2.50, access 1.20, payment 0.10"));
 }
 
 #[track_caller]

@@ -292,22 +292,15 @@ impl CueSum {
         candidates(&scan.text, |at| self.is_taken(scan, at, at + 1))
     }
 
-    /// What fails, by the words, by `of_phrase`, the symptom of the strongest phrase that counts, and by
-    /// `of_category`, what fails in services of the kind.
-    pub(crate) fn symptom(&self, of_phrase: Option<Symptom>, of_category: &Votes) -> Symptom {
-        let votes = |symptom: Symptom| {
-            let of_phrase =
-                of_phrase.filter(|&known| known == symptom).map_or(0, |_| hundredths(phrase_votes(symptom)));
-            self.votes[symptom as usize] + of_category[symptom as usize] + of_phrase
-        };
-        // Among equals `access`, then the first: that it is down is what most posts say.
-        let mut best = Symptom::Access;
-        for &symptom in Symptom::ALL {
-            if votes(symptom) > votes(best) {
-                best = symptom;
-            }
+    /// The votes on what fails: of the words, of `of_phrase`, the symptom of the strongest phrase that counts, and
+    /// `of_category`, for what fails in services of the kind.
+    pub(crate) fn votes(&self, of_phrase: Option<Symptom>, of_category: &Votes) -> Votes {
+        let mut votes = self.votes;
+        votes.iter_mut().zip(of_category).for_each(|(votes, more)| *votes += more);
+        if let Some(symptom) = of_phrase {
+            votes[symptom as usize] += hundredths(phrase_votes(symptom));
         }
-        best
+        votes
     }
 
     /// The first word of the cue that adds most.
@@ -320,6 +313,17 @@ impl CueSum {
         let heavier = |best: FoundCue, next: FoundCue| if weight(next) > weight(best) { next } else { best };
         self.found.iter().copied().reduce(heavier).map(|found| found.start)
     }
+}
+
+/// The symptom with most votes. Among equals `access`, then the first: that it is down is what most posts say.
+pub(crate) fn most_voted(votes: &Votes) -> Symptom {
+    let mut best = Symptom::Access;
+    for &symptom in Symptom::ALL {
+        if votes[symptom as usize] > votes[best as usize] {
+            best = symptom;
+        }
+    }
+    best
 }
 
 /// `weight` to the hundredth.

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, Category, ServiceIndex};
-use crate::cues::{CueCategory, CueSum, Sign, Votes, hundredths};
+use crate::cues::{CueCategory, CueSum, Sign, Votes, hundredths, most_voted};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -72,10 +72,21 @@ pub struct Accusation {
     pub weight: f64,
     /// What fails, by the strongest phrase, the words and the kind of service.
     pub symptom: Symptom,
+    /// What they say of it, in the order of [`Symptom::ALL`].
+    votes: Votes,
     /// Every symptom named.
     pub symptoms: Symptoms,
     /// The language of the strongest phrase.
     pub language: LanguageTag,
+}
+
+impl Accusation {
+    /// The votes for and against each symptom that has any.
+    pub fn votes(&self) -> impl Iterator<Item = (Symptom, f64)> {
+        let votes = self.votes;
+        let of = move |symptom: Symptom| f64::from(votes[symptom as usize]) / 100.0;
+        Symptom::ALL.iter().map(move |&symptom| (symptom, of(symptom))).filter(|&(_, votes)| votes != 0.0)
+    }
 }
 
 /// What was made of one post. Reused from post to post.
@@ -259,6 +270,17 @@ impl Judge {
         })
     }
 
+    /// The words in `judgement` that tell what fails, and their votes for and against symptoms.
+    pub fn tells<'a>(
+        &'a self,
+        judgement: &'a Judgement,
+    ) -> impl Iterator<Item = (&'a str, impl Iterator<Item = (Symptom, f64)> + 'a)> {
+        let cues = judgement.cues.found.iter().map(|found| self.index.cue(found.id));
+        cues.filter(|cue| !cue.tells.is_empty()).map(|cue| {
+            (cue.text.as_ref(), cue.tells.iter().map(|&(symptom, votes)| (symptom, f64::from(votes) / 100.0)))
+        })
+    }
+
     /// What the rules found and what that weighs in the language of the post.
     pub fn signs(&self, judgement: &Judgement) -> impl Iterator<Item = (Sign, f64)> {
         let languages = self.index.cue_languages().iter();
@@ -297,6 +319,7 @@ impl Judge {
                 service,
                 weight: 0.0,
                 symptom: Symptom::Access,
+                votes: Votes::default(),
                 symptoms: Symptoms::default(),
                 language,
             };
@@ -312,7 +335,8 @@ impl Judge {
             let is_by_phrase = accusation.weight > 0.0;
             let (of_votes, of_cues) = self.category_of[accusation.service.as_usize()];
             let of_phrase = is_by_phrase.then_some(accusation.symptom);
-            accusation.symptom = cues.symptom(of_phrase, &self.categories[of_votes as usize]);
+            accusation.votes = cues.votes(of_phrase, &self.categories[of_votes as usize]);
+            accusation.symptom = most_voted(&accusation.votes);
             let weight = hundredths(accusation.weight) + cues.weight(of_cues);
             accusation.weight = (f64::from(weight) / 100.0).min(1.0);
             accusation.symptoms.insert(accusation.symptom);
@@ -414,6 +438,7 @@ fn weigh(findings: &mut [Finding], accusations: &mut Vec<Accusation>) {
             service,
             weight: finding.weight,
             symptom: finding.symptom,
+            votes: Votes::default(),
             symptoms: Symptoms::default(),
             language: finding.language,
         };

@@ -209,7 +209,10 @@ impl Index {
                 }
             }
         }
-        for language in lexicon.languages().iter().filter(|language| !language.cues.is_empty()) {
+        let has_cues = |language: &&Language| {
+            !(language.cues.is_empty() && language.tells.is_empty() && language.signs.is_empty())
+        };
+        for language in lexicon.languages().iter().filter(has_cues) {
             self.add_cues(language, trie);
         }
         // The longest suffix first: "#xisdown" is x, not "xis". Of languages that share one, English: it lent it.

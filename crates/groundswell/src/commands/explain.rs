@@ -1,9 +1,10 @@
 //! `groundswell explain`: why does a text count as a complaint, or why not?
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use groundswell_core::{Catalogue, Finding, Judge, Judgement, Outcome, Post};
+use groundswell_core::{Catalogue, Finding, Judge, Judgement, Outcome, Post, Symptom};
 use groundswell_io::lines::{Line, Lines};
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +20,16 @@ Examples:
 
 Standard input (`-`) is read line by line: a JSON object is taken for a post, anything else for a text. With --json
 each text or post gives one line:
-  {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\"}], \"mentioned\": [service],
+  {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\", \"votes\": {symptom: votes}}],
+   \"mentioned\": [service],
    \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}],
-   \"cues\": [{\"words\", \"weight\", \"category\"}], \"signs\": [{\"sign\", \"weight\"}]}
+   \"cues\": [{\"words\", \"weight\", \"category\"}], \"signs\": [{\"sign\", \"weight\"}],
+   \"tells\": [{\"words\", \"votes\": {symptom: votes}}]}
 `id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
 of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.
-A cue with a `category` counts for services of that category only, and for those of none that cues know beside one.";
+A cue with a `category` counts for services of that category only, and for those of none that cues know beside one.
+The symptom of a complaint is that with most votes: those of the tells, of the strongest phrase (1.5; `access` 1.2) and
+of the category of the service.";
 
 /// How many cues are shown to a reader; the rest are in the JSON.
 const CUES_SHOWN_MAX: usize = 12;
@@ -70,6 +75,7 @@ struct Explanation<'a> {
     findings: Vec<WireFinding<'a>>,
     cues: Vec<WireCue<'a>>,
     signs: Vec<WireSign>,
+    tells: Vec<WireTell<'a>>,
 }
 
 #[derive(Serialize)]
@@ -88,10 +94,20 @@ struct WireSign {
 }
 
 #[derive(Serialize)]
+struct WireTell<'a> {
+    words: &'a str,
+    votes: WireVotes,
+}
+
+/// Votes by symptom.
+type WireVotes = BTreeMap<&'static str, f64>;
+
+#[derive(Serialize)]
 struct WireComplaint<'a> {
     service: &'a str,
     symptom: &'static str,
     weight: f64,
+    votes: WireVotes,
 }
 
 #[derive(Serialize)]
@@ -182,6 +198,7 @@ impl<W: Write> Explainer<'_, W> {
                 findings: Vec::new(),
                 cues: Vec::new(),
                 signs: Vec::new(),
+                tells: Vec::new(),
             };
             serde_json::to_writer(&mut self.out, &explanation)?;
             writeln!(self.out)?;
@@ -213,6 +230,7 @@ impl<W: Write> Explainer<'_, W> {
             service: &self.catalogue.service(accusation.service).id,
             symptom: accusation.symptom.name(),
             weight: accusation.weight,
+            votes: wire_votes(accusation.votes()),
         });
         let mentioned = self.judgement.mentioned();
         let findings = self.judgement.findings().iter();
@@ -224,6 +242,7 @@ impl<W: Write> Explainer<'_, W> {
             findings: findings.map(|finding| wire_finding(&self.judge, self.catalogue, finding)).collect(),
             cues: wire_cues(&self.judge, &self.judgement),
             signs: wire_signs(&self.judge, &self.judgement),
+            tells: wire_tells(&self.judge, &self.judgement),
         };
         serde_json::to_writer(&mut self.out, &explanation)?;
         Ok(writeln!(self.out)?)
@@ -262,7 +281,21 @@ impl<W: Write> Explainer<'_, W> {
             )?;
         }
         self.write_cues()?;
+        self.write_votes()?;
         Ok(writeln!(self.out)?)
+    }
+
+    /// What fails: the votes, the most first.
+    fn write_votes(&mut self) -> io::Result<()> {
+        for accusation in self.judgement.accusations() {
+            let mut votes: Vec<_> = accusation.votes().filter(|&(_, votes)| votes > 0.0).collect();
+            votes.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let votes: Vec<String> =
+                votes.iter().map(|(symptom, votes)| format!("{} {votes:.2}", symptom.name())).collect();
+            let service = &self.catalogue.service(accusation.service).id;
+            writeln!(self.out, "  fails, of {service}: {}", votes.join(", "))?;
+        }
+        Ok(())
     }
 
     /// The sum of what the words add, and the words that add most.
@@ -297,6 +330,14 @@ fn wire_cues<'a>(judge: &'a Judge, judgement: &'a Judgement) -> Vec<WireCue<'a>>
 
 fn wire_signs(judge: &Judge, judgement: &Judgement) -> Vec<WireSign> {
     judge.signs(judgement).map(|(sign, weight)| WireSign { sign: sign.name(), weight }).collect()
+}
+
+fn wire_tells<'a>(judge: &'a Judge, judgement: &'a Judgement) -> Vec<WireTell<'a>> {
+    judge.tells(judgement).map(|(words, votes)| WireTell { words, votes: wire_votes(votes) }).collect()
+}
+
+fn wire_votes(votes: impl Iterator<Item = (Symptom, f64)>) -> WireVotes {
+    votes.map(|(symptom, votes)| (symptom.name(), votes)).collect()
 }
 
 fn wire_finding<'a>(judge: &'a Judge, catalogue: &'a Catalogue, finding: &Finding) -> WireFinding<'a> {
