@@ -36,6 +36,8 @@ pub(crate) type Votes = [Hundredths; Symptom::ALL.len()];
 pub(crate) type Hundredths = i32;
 /// How many letters of a word are looked up as its beginning, in scripts that part words by spaces.
 pub(crate) const PREFIX_LETTERS: [usize; 2] = [4, 6];
+/// How many strange words a post has at most.
+pub const STRANGE_WORDS_MAX: usize = 10;
 /// The most words of a cue.
 const CUE_WORDS_MAX: usize = 2;
 /// The most characters of a cue in scripts without spaces.
@@ -76,6 +78,7 @@ signs! {
     SaysNotNow "says_not_now" "A past or hypothetical expression.",
     SaysNews "says_news" "Words of a report.",
     SaysRecovery "says_recovery" "Words that say that it works again.",
+    StrangeWord "strange_word" "Each word, up to ten, that is part of no cue, where no phrase of tier A or B counts.",
 }
 
 impl Sign {
@@ -117,6 +120,11 @@ pub(crate) struct Cue {
 }
 
 impl Cue {
+    /// Whether it weighs something for some services; if not, it only tells.
+    fn is_weighty(&self) -> bool {
+        self.weight != 0 || !self.by_category.is_empty()
+    }
+
     /// What it adds besides for services of `category`.
     pub(crate) fn weight_besides(&self, category: CueCategory) -> Hundredths {
         self.by_category.iter().filter(|&&(of, _)| of == category).map(|&(_, weight)| weight).sum()
@@ -165,7 +173,10 @@ impl CueLanguage {
 pub(crate) struct CueSum {
     /// The cues found, each once.
     pub(crate) found: Vec<FoundCue>,
+    /// Each once, but a strange word as often as there is one.
     pub(crate) signs: Vec<Sign>,
+    /// The words of cues that weigh something.
+    weighty: Vec<(usize, usize)>,
     /// The words of phrases that mean something else: they are no cues.
     figurative: Vec<(usize, usize)>,
     /// The words of phrases that count in full: they may add to them, but take nothing back.
@@ -184,6 +195,7 @@ impl CueSum {
     pub(crate) fn clear(&mut self) {
         self.found.clear();
         self.signs.clear();
+        self.weighty.clear();
         self.figurative.clear();
         self.outspoken.clear();
         self.language = None;
@@ -242,7 +254,14 @@ impl CueSum {
             {
                 let adds_only = self.is_in_outspoken(hit.start, hit.end);
                 self.found.push(FoundCue { id, adds_only, start: hit.start });
+                if index.cue(id).is_weighty() {
+                    self.weighty.push((hit.start, hit.end));
+                }
             }
+        }
+        if language.weight(Sign::StrangeWord) != 0 && !self.signs.contains(&Sign::Counts) {
+            let n = self.n_strange_words(scan);
+            self.signs.extend(std::iter::repeat_n(Sign::StrangeWord, n));
         }
         // Of several places of a cue the first outside such a phrase is kept.
         self.found.sort_unstable_by_key(|found| (found.id, found.adds_only, found.start));
@@ -279,6 +298,24 @@ impl CueSum {
     fn is_taken(&self, scan: &Scan, start: usize, end: usize) -> bool {
         let names = scan.mentions.iter().map(|name| (name.start, name.end));
         names.chain(self.figurative.iter().copied()).any(|(from, to)| from < end && start < to)
+    }
+
+    /// How many words there are that no cue holds, each counted once. Characters of scripts without spaces are none: by
+    /// themselves they mean little.
+    fn n_strange_words(&self, scan: &Scan) -> usize {
+        let text = &scan.text;
+        let is_held = |at: usize| self.weighty.iter().any(|&(from, to)| from <= at && at < to);
+        let mut strange = [""; STRANGE_WORDS_MAX];
+        let mut n = 0;
+        for at in (0..text.words().len()).filter(|&at| is_cue_word(text, at) && !is_held(at)) {
+            let letters = text.letters(&text.words()[at]);
+            let is_new = !letters.chars().all(is_unspaced) && !strange[..n].contains(&letters);
+            if n < STRANGE_WORDS_MAX && is_new && !self.is_taken(scan, at, at + 1) {
+                strange[n] = letters;
+                n += 1;
+            }
+        }
+        n
     }
 
     fn is_in_outspoken(&self, start: usize, end: usize) -> bool {
@@ -346,12 +383,16 @@ fn most_spoken<'a>(languages: &'a [CueLanguage], scan: &Scan) -> Option<&'a CueL
     if most.0 > 0 { Some(most.1) } else { None }
 }
 
+/// Whether the word at `at` can be part of a cue.
+fn is_cue_word(text: &FoldedText, at: usize) -> bool {
+    matches!(text.words()[at].kind, WordKind::Plain | WordKind::Hashtag)
+}
+
 /// The cues of `text` without the words for which `is_left_out` holds.
 fn candidates(text: &FoldedText, is_left_out: impl Fn(usize) -> bool) -> Vec<String> {
     let words = text.words();
     let letters = |at: usize| text.letters(&words[at]);
-    let is_usable =
-        |at: usize| matches!(words[at].kind, WordKind::Plain | WordKind::Hashtag) && !is_left_out(at);
+    let is_usable = |at: usize| is_cue_word(text, at) && !is_left_out(at);
     let is_unspaced = |at: usize| letters(at).chars().all(is_unspaced);
     let mut found = Vec::new();
     for start in (0..words.len()).filter(|&at| is_usable(at)) {

@@ -227,7 +227,7 @@ fn is_dropped(c: char) -> bool {
 }
 
 /// Scripts whose words are not parted by spaces, and Hangul.
-pub(crate) fn is_unspaced(c: char) -> bool {
+pub fn is_unspaced(c: char) -> bool {
     matches!(
         c,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, Category, ServiceIndex};
-use crate::cues::{CueCategory, CueSum, Sign, Votes, hundredths, most_voted};
+use crate::cues::{CueCategory, CueSum, Hundredths, Sign, Votes, hundredths, most_voted};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -281,12 +281,14 @@ impl Judge {
         })
     }
 
-    /// What the rules found and what that weighs in the language of the post.
+    /// What the rules found, each sign once, and what that weighs in the language of the post.
     pub fn signs(&self, judgement: &Judgement) -> impl Iterator<Item = (Sign, f64)> {
         let languages = self.index.cue_languages().iter();
         let language = languages.into_iter().find(|language| Some(language.tag) == judgement.cues.language);
-        let weight = move |sign| language.map_or(0.0, |language| f64::from(language.weight(sign)) / 100.0);
-        judgement.cues.signs.iter().map(move |&sign| (sign, weight(sign)))
+        judgement.cues.signs.chunk_by(|a, b| a == b).map(move |same| {
+            let weight: Hundredths = same.iter().filter_map(|&sign| Some(language?.weight(sign))).sum();
+            (same[0], f64::from(weight) / 100.0)
+        })
     }
 
     fn add_up_cues(
@@ -757,6 +759,34 @@ says_not_now = -0.4
     fn what_the_rules_found_weighs_too() {
         check_dutch("vorig jaar lag het, ligt eruit spotify", "no_complaint");
         check_dutch("vorig jaar ligt eruit hier spotify", "complaint spotify:0.5:access");
+    }
+
+    #[test]
+    fn words_that_no_cue_holds_speak_against_words_but_not_against_phrases() {
+        let source = |text: &str| SourceText::new("test", text);
+        let catalogue = Catalogue::load(false, &[source(CATALOGUE)]).expect("a good catalogue");
+        let words = "language = 'nl'\nphrases = [{ tier = 'A', symptom = 'access', any = ['is down'] }]\n\
+                     cues = [{ weight = 0.7, any = ['ligt eruit', 'kapo*'] }]\n\
+                     tells = [{ symptom = 'login', votes = 1, any = ['dinsdag'] }]\n\
+                     signs = { strange_word = -0.1 }";
+        let lexicon = Lexicon::load(false, &[source(words)]).expect("a good lexicon");
+        let judge = Judge::new(&catalogue, &lexicon, [7; 16]);
+        let mut judgement = Judgement::default();
+        let mut weight = |text: &str| {
+            judge.judge(&Post::of_text(text), &mut judgement);
+            let strange: Vec<_> = judge.signs(&judgement).map(|(_, weight)| weight).collect();
+            (judgement.accusations().first().map(|accusation| accusation.weight), strange)
+        };
+        assert_eq!(weight("spotify ligt eruit"), (Some(0.7), vec![]));
+        assert_eq!(
+            weight("op dinsdag ligt spotify niet maar spotify ligt eruit kapotje op"),
+            (Some(0.9), vec![-0.5])
+        );
+        assert_eq!(weight("op dinsdag ligt spotify eruit kapot"), (None, vec![-0.4]), "apart it is no cue");
+        assert_eq!(weight("spotify ligt eruit 落ちた"), (Some(0.7), vec![]), "characters are no words");
+        assert_eq!(weight("spotify is down op dinsdag, maar morgen niet meer"), (Some(1.0), vec![0.0]));
+        let many = "a b c d e f g h i j k l m n o p spotify ligt eruit kapot";
+        assert_eq!(weight(many), (None, vec![-1.0]), "ten are counted");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use groundswell_core::{
-    CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, ServiceIndex, Sign, Symptom, phrase_votes,
+    CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, STRANGE_WORDS_MAX, ServiceIndex, Sign,
+    Symptom, is_unspaced, phrase_votes,
 };
 
 use crate::rows::Row;
@@ -37,6 +38,8 @@ impl Vocabulary {
 pub(crate) struct Example {
     /// The numbers of its cues, each once.
     pub(crate) cues: Vec<usize>,
+    /// For each of its words the numbers of the cues that hold it.
+    pub(crate) words: Vec<Vec<usize>>,
     pub(crate) signs: Vec<Sign>,
     /// The number of its service's category.
     pub(crate) category: Option<usize>,
@@ -52,6 +55,12 @@ pub(crate) struct Example {
 }
 
 impl Example {
+    /// How many words it has that none of the cues for which `is_known` holds.
+    pub(crate) fn strange_words(&self, is_known: impl Fn(usize) -> bool) -> usize {
+        let strange = self.words.iter().filter(|cues| !cues.iter().any(|&cue| is_known(cue)));
+        strange.count().min(STRANGE_WORDS_MAX)
+    }
+
     /// How much it teaches.
     pub(crate) fn importance(&self) -> f64 {
         if self.is_certain { 1.0 } else { UNCERTAIN_WEIGHT }
@@ -83,8 +92,12 @@ impl Examples {
             let service = catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied());
             let category = service.and_then(|service| found.category(&catalogue.service(service).category));
             let cues = judgement.cue_candidates();
+            let words = words(&cues);
+            let cues: Vec<usize> = cues.into_iter().map(|cue| found.vocabulary.number(cue)).collect();
+            let numbered = |places: Vec<usize>| places.into_iter().map(|at| cues[at]).collect();
             let example = Example {
-                cues: cues.into_iter().map(|cue| found.vocabulary.number(cue)).collect(),
+                words: words.into_iter().map(numbered).collect(),
+                cues,
                 signs: judgement.signs().to_vec(),
                 rules_weight: judgement.rules_weight(),
                 is_complaint: row.label == 1,
@@ -112,6 +125,17 @@ impl Examples {
     }
 }
 
+/// For each word of scripts with spaces among `cues` the places of the cues that hold it.
+fn words(cues: &[String]) -> Vec<Vec<usize>> {
+    let is_word = |cue: &&String| !cue.contains([' ', '*']) && !cue.chars().all(is_unspaced);
+    let holds = |cue: &str, word: &str| match cue.strip_suffix('*') {
+        Some(beginning) => word.starts_with(beginning) && word.len() > beginning.len(),
+        None => cue.split(' ').any(|part| part == word),
+    };
+    let places = |word: &String| (0..cues.len()).filter(|&at| holds(&cues[at], word)).collect();
+    cues.iter().filter(is_word).map(places).collect()
+}
+
 fn votes_without_cues(
     of_phrase: Option<Symptom>,
     service: Option<ServiceIndex>,
@@ -127,4 +151,15 @@ fn votes_without_cues(
         votes[symptom as usize] += n;
     }
     votes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_held_by_itself_its_beginnings_and_its_pairs() {
+        let cues = ["app", "appli*", "applica", "applica app", "落", "落 app"].map(str::to_owned);
+        assert_eq!(words(&cues), [vec![0, 3, 5], vec![1, 2, 3]]);
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) false_cost: f64,
     /// Whether words may mean more for services of one category than for others.
     pub(crate) by_category: bool,
+    /// Whether words of which nothing is known speak against a complaint.
+    pub(crate) strange_words: bool,
 }
 
 /// What was learned of one language.
@@ -42,14 +44,25 @@ impl Fitted {
         self.weights[cue]
     }
 
+    fn is_known(&self, cue: usize) -> bool {
+        self.weights[cue] != 0.0
+    }
+
     /// Whether `row` counts as a complaint.
     pub(crate) fn complains(&self, row: &Example) -> bool {
         let of_sign = |sign: &Sign| self.signs.iter().find(|(other, _)| other == sign).map_or(0.0, |s| s.1);
         let cues: f64 = row.cues.iter().map(|&cue| self.weights[cue]).sum();
-        let signs: f64 = row.signs.iter().map(of_sign).sum();
+        let strange = strange_words(row, |cue| self.is_known(cue));
+        let signs: f64 = row.signs.iter().chain(&strange).map(of_sign).sum();
         let besides = pairs(row).filter_map(|pair| self.by_category.get(&pair));
         row.rules_weight + cues + signs + besides.sum::<f64>() >= 0.5
     }
+}
+
+/// The sign of a strange word, for each that `row` has.
+fn strange_words(row: &Example, is_known: impl Fn(usize) -> bool) -> Vec<Sign> {
+    let n = if row.signs.contains(&Sign::Counts) { 0 } else { row.strange_words(is_known) };
+    vec![Sign::StrangeWord; n]
 }
 
 /// The cues of `row` with its category.
@@ -74,7 +87,24 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
     for row in &rows {
         row.cues.iter().for_each(|&cue| n_rows[cue] += 1);
     }
-    let kept: Vec<usize> = (0..n_cues).filter(|&cue| n_rows[cue] >= settings.rows_min).collect();
+    let frequent: Vec<usize> = (0..n_cues).filter(|&cue| n_rows[cue] >= settings.rows_min).collect();
+    let found = fit_cues(examples, settings, &rows, &frequent, false);
+    if !settings.strange_words {
+        return found;
+    }
+    // Which words are strange is known once the others have weights.
+    fit_cues(examples, settings, &rows, &found.cues, true)
+}
+
+/// Fits the cues `kept`, and what words weigh that are in none of them, if there is such a weight.
+fn fit_cues(
+    examples: &Examples,
+    settings: &Settings,
+    rows: &[&Example],
+    kept: &[usize],
+    with_strange_words: bool,
+) -> Fitted {
+    let n_cues = examples.vocabulary.cues.len();
     let mut place = vec![None; n_cues];
     for (at, &cue) in kept.iter().enumerate() {
         place[cue] = Some(at);
@@ -93,7 +123,9 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
     // where it is not known.
     let lines_of = |row: &&Example| {
         let cues = row.cues.iter().filter_map(|&cue| place[cue]);
-        let signs = row.signs.iter().map(|&sign| kept.len() + sign as usize);
+        let strange =
+            if with_strange_words { strange_words(row, |cue| place[cue].is_some()) } else { Vec::new() };
+        let signs = row.signs.iter().chain(&strange).map(|&sign| kept.len() + sign as usize);
         let features: Vec<usize> = cues.chain(signs).collect();
         let besides: Vec<usize> = pairs(row).filter_map(|pair| places.get(&pair).copied()).collect();
         let importance = row.importance() * if row.is_complaint { 1.0 } else { settings.false_cost };
@@ -130,7 +162,7 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
             .map(|(pair, at)| (pair, rounded(at)))
             .filter(|&(_, weight)| weight != 0.0)
             .collect(),
-        cues: kept.into_iter().filter(|&cue| weights[cue] != 0.0).collect(),
+        cues: kept.iter().copied().filter(|&cue| weights[cue] != 0.0).collect(),
         weights,
     }
 }
@@ -182,7 +214,7 @@ mod tests {
     }
 
     fn settings(weight_min: f64, false_cost: f64, by_category: bool) -> Settings {
-        Settings { penalty: 0.5, rows_min: 2, weight_min, false_cost, by_category }
+        Settings { penalty: 0.5, rows_min: 2, weight_min, false_cost, by_category, strange_words: false }
     }
 
     /// Half of the rows complain: dear false complaints make the cue speak against.
@@ -208,6 +240,30 @@ mod tests {
         examples.rows.iter_mut().for_each(|row| (row.category, row.is_complaint) = (Some(0), true));
         let found = fitted(&examples, true);
         assert!(found.weight(0) > 2.0 * found.by_category[&(0, 0)].max(0.05), "{found:?}");
+    }
+
+    /// One cue in all rows; those that do not complain have a word besides that stands in no other.
+    #[test]
+    fn words_of_which_nothing_is_known_speak_against() {
+        let mut examples = rows_of_one_cue(20, |_| None);
+        for (n, row) in examples.rows.iter_mut().enumerate() {
+            examples.vocabulary.cues.push(format!("word{n}"));
+            row.words = if row.is_complaint { vec![vec![0]] } else { vec![vec![0], vec![n + 1]] };
+            row.cues = row.words.concat();
+            row.rules_weight = 0.0;
+        }
+        let fitted = |strange_words| {
+            fit(&examples, &Settings { strange_words, ..settings(0.05, 1.0, false) }, |_| true)
+        };
+        let right = |fitted: &Fitted| {
+            examples.rows.iter().filter(|row| fitted.complains(row) == row.is_complaint).count()
+        };
+        let found = fitted(true);
+        assert!(matches!(found.signs[..], [_, (Sign::StrangeWord, weight)] if weight < -0.2), "{found:?}");
+        assert_eq!((right(&fitted(false)), right(&found)), (10, 20));
+        // Where a phrase counts they say nothing.
+        let phrase = Example { signs: vec![Sign::Counts], rules_weight: 1.0, ..Example::default() };
+        assert!(found.complains(&Example { words: vec![vec![2]; 9], cues: vec![2], ..phrase }));
     }
 
     #[test]

@@ -60,6 +60,9 @@ struct Args {
     /// Learn besides what words mean more for services of one category than for others.
     #[arg(long)]
     by_category: bool,
+    /// Learn besides what words weigh of which nothing is known: most speak of something else.
+    #[arg(long)]
+    strange_words: bool,
     /// In how many parts the rows are cut, each judged by what was learned from the others; 0 for not at all.
     #[arg(long, default_value_t = 5)]
     folds: usize,
@@ -85,6 +88,7 @@ fn main() -> Result<()> {
         weight_min: args.weight_min,
         false_cost: args.false_cost,
         by_category: args.by_category,
+        strange_words: args.strange_words,
     };
     let mut out = io::stdout().lock();
     writeln!(out, "lang   rows   precision recall F1     right symptom, of rows left out")?;

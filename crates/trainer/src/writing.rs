@@ -121,8 +121,14 @@ mod tests {
             rows.push(row("love the shop", 0, None));
         }
         let examples = Examples::of(&rows, &catalogue, &judge);
-        let settings =
-            Settings { penalty: 0.5, rows_min: 2, weight_min: 0.02, false_cost: 1.0, by_category: true };
+        let settings = Settings {
+            penalty: 0.5,
+            rows_min: 2,
+            weight_min: 0.02,
+            false_cost: 1.0,
+            by_category: true,
+            strange_words: false,
+        };
         toml("en", &rows, &examples, &fit(&examples, &settings, |_| true))
     }
 
