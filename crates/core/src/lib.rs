@@ -56,6 +56,7 @@ mod findings;
 mod fold;
 mod forms;
 mod habits;
+mod handles;
 mod intake;
 mod judgement;
 mod lexicon;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::{Catalogue, ServiceIndex};
 use crate::cues::{Cue, CueCategory, CueLanguage, Sign, hundredths};
 use crate::fold::{FoldedText, WordKind};
+use crate::handles::service_by_name;
 use crate::lexicon::{Language, Lexicon, Symptom, Tier};
 use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
 
@@ -351,7 +352,18 @@ impl Index {
                 |service, certain, says_down| Mention { service, start: at, end: at + 1, certain, says_down };
             let found = match word.kind {
                 WordKind::Plain => continue,
-                WordKind::Handle => self.handles.get(letters).map(|&service| mention(service, true, None)),
+                WordKind::Handle => match self.handles.get(letters) {
+                    Some(&service) => Some(mention(service, true, None)),
+                    None => {
+                        service_by_name(letters, |name| self.hashtags.get(name)).map(|&(service, own)| {
+                            mention(
+                                service,
+                                own || !self.is_ambiguous(service, post_language, &scan.hits),
+                                None,
+                            )
+                        })
+                    }
+                },
                 WordKind::Host => self.service_of_host(letters).map(|service| mention(service, true, None)),
                 WordKind::Hashtag => self.service_of_hashtag(letters).map(|(service, own, says_down)| {
                     let certain =
