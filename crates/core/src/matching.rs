@@ -515,6 +515,15 @@ hashtags = ['am']
     }
 
     #[test]
+    fn an_account_is_known_by_the_name_that_it_bears() {
+        check("@AppleMusicHelp @apple_music_de hello", &["apple-music"]);
+        check("@AM_uk", &["apple-music"]);
+        check("@AppleUK", &[]);
+        check("@AppleUK my icloud", &["apple"]);
+        check("@applemusicfan", &[]);
+    }
+
+    #[test]
     fn an_excluded_phrase_is_not_the_service() {
         check("apple pie from the app store", &[]);
         check("apple pie but the apple app store", &["apple"]);
