@@ -214,12 +214,14 @@ impl Judge {
             None => None,
         };
         let language = language_of(post);
-        self.index.scan(post.text, language, &mut judgement.scan);
+        let own = own_words(post.text);
+        let is_repost = post.is_repost || !own.contains(char::is_alphanumeric) && own.len() < post.text.len();
+        self.index.scan(if is_repost { post.text } else { own }, language, &mut judgement.scan);
         let Judgement { scan, findings, accusations, cues, by_rules, .. } = &mut *judgement;
         if addressed.is_none() && scan.mentions.is_empty() {
             return Outcome::NoService;
         }
-        if post.is_repost || post.text.starts_with("RT @") {
+        if is_repost {
             return Outcome::Repost;
         }
         if self.is_official(post.author, addressed, &scan.mentions) {
@@ -413,6 +415,13 @@ impl Judge {
         hasher.write(bytes);
         hasher.finish()
     }
+}
+
+/// What the author of `text` says: "RT @someone" and all that follows are another's words.
+fn own_words(text: &str) -> &str {
+    let begins_word = |at: usize| !text[..at].ends_with(char::is_alphanumeric);
+    let marks = text.match_indices("RT @").map(|(at, _)| at);
+    &text[..marks.into_iter().find(|&at| begins_word(at)).unwrap_or(text.len())]
 }
 
 /// The language that a post is tagged with; `und` and tags that are none say nothing.
@@ -673,6 +682,11 @@ says_not_now = -0.4
     fn reposts_and_the_services_own_account_do_not_complain() {
         check_post(&Post { is_repost: true, ..Post::of_text("spotify is down") }, "repost");
         check("RT @someone spotify is down", "repost");
+        check("\"RT @someone: spotify is down", "repost");
+        check("spotify is down RT @someone: all well", "complaint spotify:1:access");
+        check("so true! RT @someone: spotify is down", "no_service");
+        check("spotify, so true RT @someone: is down", "no_complaint");
+        check("my spotify ALBERT @someone is down", "complaint spotify:1:access");
         check_post(
             &Post { author: "SpotifyStatus", ..Post::of_text("spotify is down, we are on it") },
             "official",

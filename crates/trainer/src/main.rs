@@ -55,7 +55,7 @@ struct Args {
     #[arg(long, default_value_t = 0.05)]
     weight_min: f64,
     /// For how many missed complaints a false one counts.
-    #[arg(long, default_value_t = 1.3)]
+    #[arg(long, default_value_t = 1.6)]
     false_cost: f64,
     /// Learn besides what words mean more for services of one category than for others.
     #[arg(long)]
