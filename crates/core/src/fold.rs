@@ -125,15 +125,19 @@ impl FoldedText {
         self.words.push(Word { start, end, kind, sentence: self.sentence, clause: self.clause });
     }
 
-    /// Takes the word at byte `at`; returns where to go on. A dotted run such as `open.spotify.com` gives its words and
+    /// Takes the word at byte `at`; returns where to go on. A `+` at its end is part of it: "canal+" is no canal. A dotted run such as `open.spotify.com` gives its words and
     /// then itself as a host.
     fn word_at(&mut self, letters: &str, at: usize) -> usize {
         let mut end = end_of_word(letters, at);
         if letters[end..].starts_with("://") && matches!(&letters[at..end], "http" | "https") {
             return self.link_at(letters, end + 3);
         }
-        self.push_word(at, end, WordKind::Plain);
         let bytes = letters.as_bytes();
+        let is_part = |byte: &u8| *byte == b'+' || byte.is_ascii_alphanumeric() || !byte.is_ascii();
+        if bytes.get(end) == Some(&b'+') && !bytes.get(end + 1).is_some_and(is_part) {
+            end += 1;
+        }
+        self.push_word(at, end, WordKind::Plain);
         let goes_on = |end: usize| {
             bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_alphanumeric)
         };
@@ -327,6 +331,13 @@ mod tests {
     fn unspaced_scripts_give_a_word_a_character() {
         check("Spotify落ちた。重い", "spotify 落 ち た | 重 い");
         check("서버 다운", "서 버 다 운");
+    }
+
+    #[test]
+    fn a_plus_behind_a_word_is_part_of_it() {
+        check("Canal+ et Disney+, 18+", "canal+ et disney+ 18+");
+        check("C++ 1+1 a+b + x", "c 1 1 a b x");
+        check("https://a.com/x+", "//a.com");
     }
 
     #[test]
