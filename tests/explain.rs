@@ -17,7 +17,7 @@ fn keys(object: &Value) -> Vec<&str> {
 
 #[test]
 fn the_json_form_is_the_documented_one() {
-    let run = run(&["explain", "--json", "is spotify down?", "lovely weather"]).exits(0);
+    let run = run(&["explain", "--json", "is spotify down? nothing loads", "lovely weather"]).exits(0);
     let all = explanations(run.text());
     assert_eq!(all.len(), 2, "a line for each text");
     for explanation in &all {
@@ -36,14 +36,19 @@ fn the_json_form_is_the_documented_one() {
     assert_eq!(complaint["service"], "spotify");
     assert_eq!(complaint["symptom"], "access");
     assert_eq!(complaint["weight"], 1.0, "a question whether it is down is of tier A");
-    for cue in all[0]["cues"].as_array().expect("a list") {
+    let (cues, tells) = (&all[0]["cues"], &all[0]["tells"]);
+    assert!(
+        cues[0].is_object() && tells[0].is_object(),
+        "\"loads\" weighs and tells something: {cues} {tells}"
+    );
+    for cue in cues.as_array().expect("a list") {
         assert!(cue["words"].is_string() && cue["weight"].is_f64(), "a cue has its words and weight: {cue}");
     }
     // What fails is what has most votes, of the phrase, the words and the kind of service.
     let votes = complaint["votes"].as_object().expect("votes by symptom");
     let access = votes["access"].as_f64().expect("a number");
     assert!(votes.values().all(|votes| votes.as_f64() <= Some(access)), "{votes:?}");
-    for tell in all[0]["tells"].as_array().expect("a list") {
+    for tell in tells.as_array().expect("a list") {
         assert!(tell["words"].is_string() && tell["votes"].is_object(), "words tell of symptoms: {tell}");
     }
     let signs = &all[0]["signs"];

@@ -17,7 +17,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Finding, Verdict};
-use crate::fold::{FoldedText, WordKind, is_unspaced};
+use crate::fold::{FoldedText, Word, WordKind, is_unspaced};
 use crate::lexicon::{Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
@@ -36,7 +36,8 @@ pub(crate) type Votes = [Hundredths; Symptom::ALL.len()];
 pub(crate) type Hundredths = i32;
 /// How many letters of a word are looked up as its beginning, in scripts that part words by spaces.
 pub(crate) const PREFIX_LETTERS: [usize; 2] = [4, 6];
-/// How many strange words a post has at most.
+/// How many strange words of a post are counted: with more it is no more about something else, and no post should be
+/// beyond doubt for its length.
 pub const STRANGE_WORDS_MAX: usize = 10;
 /// The most words of a cue.
 const CUE_WORDS_MAX: usize = 2;
@@ -78,7 +79,7 @@ signs! {
     SaysNotNow "says_not_now" "A past or hypothetical expression.",
     SaysNews "says_news" "Words of a report.",
     SaysRecovery "says_recovery" "Words that say that it works again.",
-    StrangeWord "strange_word" "Each word, up to ten, that is part of no cue, where no phrase of tier A or B counts.",
+    StrangeWord "strange_word" "Each word, up to ten, that no cue with a weight holds, where no phrase of tier A or B counts.",
 }
 
 impl Sign {
@@ -300,17 +301,22 @@ impl CueSum {
         names.chain(self.figurative.iter().copied()).any(|(from, to)| from < end && start < to)
     }
 
-    /// How many words there are that no cue holds, each counted once. Characters of scripts without spaces are none: by
-    /// themselves they mean little.
+    /// How many words there are that no cue holds, each counted once: words with a letter, not parts of a host or of a
+    /// tag, nor characters of scripts without spaces, which by themselves mean little.
     fn n_strange_words(&self, scan: &Scan) -> usize {
         let text = &scan.text;
+        let words = text.words();
         let is_held = |at: usize| self.weighty.iter().any(|&(from, to)| from <= at && at < to);
+        let is_part = |at: usize| {
+            let holds = |whole: &Word| whole.kind != WordKind::Plain && whole.holds(&words[at]);
+            words[at + 1..].iter().find(|next| next.kind != WordKind::Plain).is_some_and(holds)
+        };
         let mut strange = [""; STRANGE_WORDS_MAX];
         let mut n = 0;
-        for at in (0..text.words().len()).filter(|&at| is_cue_word(text, at) && !is_held(at)) {
-            let letters = text.letters(&text.words()[at]);
-            let is_new = !letters.chars().all(is_unspaced) && !strange[..n].contains(&letters);
-            if n < STRANGE_WORDS_MAX && is_new && !self.is_taken(scan, at, at + 1) {
+        for at in (0..words.len()).filter(|&at| is_cue_word(text, at) && !is_held(at)) {
+            let letters = text.letters(&words[at]);
+            let is_new = is_spaced_word(letters) && !strange[..n].contains(&letters);
+            if n < STRANGE_WORDS_MAX && is_new && !is_part(at) && !self.is_taken(scan, at, at + 1) {
                 strange[n] = letters;
                 n += 1;
             }
@@ -381,6 +387,11 @@ fn most_spoken<'a>(languages: &'a [CueLanguage], scan: &Scan) -> Option<&'a CueL
         (n, language.tag == LanguageTag::ENGLISH, std::cmp::Reverse(language.tag))
     })?;
     if most.0 > 0 { Some(most.1) } else { None }
+}
+
+/// Whether `letters` are a word, of a script that parts them by spaces: no number, no emoji.
+pub fn is_spaced_word(letters: &str) -> bool {
+    letters.contains(char::is_alphabetic) && !letters.chars().all(is_unspaced)
 }
 
 /// Whether the word at `at` can be part of a cue.

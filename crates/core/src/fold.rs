@@ -43,6 +43,13 @@ pub(crate) struct Word {
     pub(crate) clause: u16,
 }
 
+impl Word {
+    /// Whether `other` is a part of it, as the words of a host are.
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+}
+
 /// A folded text and its words: reused from post to post, so that folding allocates nothing once warm.
 #[derive(Debug, Default)]
 pub(crate) struct FoldedText {
@@ -93,6 +100,7 @@ impl FoldedText {
         while at < bytes.len() {
             at = match bytes[at] {
                 b'a'..=b'z' | b'0'..=b'9' => self.word_at(letters, at),
+                b'@' if letters[..at].ends_with(is_word_char) => end_of_address(letters, at + 1),
                 b'@' => self.name_at(letters, at, WordKind::Handle),
                 b'#' => self.name_at(letters, at, WordKind::Hashtag),
                 b'.' | b'!' | b'?' | b'\n' => {
@@ -125,16 +133,16 @@ impl FoldedText {
         self.words.push(Word { start, end, kind, sentence: self.sentence, clause: self.clause });
     }
 
-    /// Takes the word at byte `at`; returns where to go on. A `+` at its end is part of it: "canal+" is no canal. A dotted run such as `open.spotify.com` gives its words and
-    /// then itself as a host.
+    /// Takes the word at byte `at`; returns where to go on. A `+` at its end is part of it: "canal+" is no canal. A
+    /// dotted run such as `open.spotify.com` gives its words and then itself as a host.
     fn word_at(&mut self, letters: &str, at: usize) -> usize {
         let mut end = end_of_word(letters, at);
         if letters[end..].starts_with("://") && matches!(&letters[at..end], "http" | "https") {
             return self.link_at(letters, end + 3);
         }
         let bytes = letters.as_bytes();
-        let is_part = |byte: &u8| *byte == b'+' || byte.is_ascii_alphanumeric() || !byte.is_ascii();
-        if bytes.get(end) == Some(&b'+') && !bytes.get(end + 1).is_some_and(is_part) {
+        let goes_on_behind = |c: char| c == '+' || is_word_char(c);
+        if bytes.get(end) == Some(&b'+') && !letters[end + 1..].starts_with(goes_on_behind) {
             end += 1;
         }
         self.push_word(at, end, WordKind::Plain);
@@ -191,6 +199,12 @@ impl FoldedText {
     }
 }
 
+/// The end of the host at byte `at` in an address: whose mail it is, or where an account is at home, is not spoken of.
+fn end_of_address(letters: &str, at: usize) -> usize {
+    let is_part = |c: char| c == '.' || c == '-' || c == '_' || is_word_char(c);
+    letters[at..].find(|c| !is_part(c)).map_or(letters.len(), |n| at + n)
+}
+
 /// The end of the word at byte `at`.
 fn end_of_word(letters: &str, at: usize) -> usize {
     let bytes = letters.as_bytes();
@@ -231,7 +245,7 @@ fn is_dropped(c: char) -> bool {
 }
 
 /// Scripts whose words are not parted by spaces, and Hangul.
-pub fn is_unspaced(c: char) -> bool {
+pub(crate) fn is_unspaced(c: char) -> bool {
     matches!(
         c,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'
@@ -336,6 +350,7 @@ mod tests {
     #[test]
     fn a_plus_behind_a_word_is_part_of_it() {
         check("Canal+ et Disney+, 18+", "canal+ et disney+ 18+");
+        check("LG U+가 canal+😡 canal+…", "lg u+ 가 canal+ 😡 canal+");
         check("C++ 1+1 a+b + x", "c 1 1 a b x");
         check("https://a.com/x+", "//a.com");
     }
@@ -349,6 +364,7 @@ mod tests {
     #[test]
     fn handles_tags_and_links_keep_what_they_are() {
         check("@SpotifyCares #SpotifyDown!", "@spotifycares #spotifydown");
+        check("mail me@hanmail.net, @lena@mastodon.social down", "mail me @lena down");
         check("see https://open.spotify.com/track/is-down now", "see //open.spotify.com now");
         check("spotify.com is slow", "spotify com //spotify.com is slow");
         check("a @ b # c", "a b c");

@@ -117,7 +117,7 @@ impl Judgement {
         self.cues.language
     }
 
-    /// What the rules found, each once.
+    /// What the rules found, each once; but a strange word as often as there is one.
     pub fn signs(&self) -> &[Sign] {
         &self.cues.signs
     }
@@ -214,12 +214,13 @@ impl Judge {
             None => None,
         };
         let language = language_of(post);
-        let own = own_words(post.text);
-        let is_repost = post.is_repost || !own.contains(char::is_alphanumeric) && own.len() < post.text.len();
+        let own = post.own_words();
+        let is_cut = own.len() < post.text.len();
+        let is_repost = post.is_repost || is_cut && !own.contains(char::is_alphanumeric);
         self.index.scan(if is_repost { post.text } else { own }, language, &mut judgement.scan);
         let Judgement { scan, findings, accusations, cues, by_rules, .. } = &mut *judgement;
         if addressed.is_none() && scan.mentions.is_empty() {
-            return Outcome::NoService;
+            return if is_cut && !is_repost { Outcome::Repost } else { Outcome::NoService };
         }
         if is_repost {
             return Outcome::Repost;
@@ -379,7 +380,7 @@ impl Judge {
             "" => self.hash(b"post", post.id.as_bytes()),
             author => self.hash(b"author", author.as_bytes()),
         };
-        let long_text = self.long_text_hash(post.text, &judgement.scan);
+        let long_text = self.long_text_hash(post.own_words(), &judgement.scan);
         let language = match post.lang {
             Some(tag) => LanguageTag::primary_of(tag),
             None => judgement.accusations.first().map_or(LanguageTag::UNDETERMINED, |a| a.language),
@@ -415,13 +416,6 @@ impl Judge {
         hasher.write(bytes);
         hasher.finish()
     }
-}
-
-/// What the author of `text` says: "RT @someone" and all that follows are another's words.
-fn own_words(text: &str) -> &str {
-    let begins_word = |at: usize| !text[..at].ends_with(char::is_alphanumeric);
-    let marks = text.match_indices("RT @").map(|(at, _)| at);
-    &text[..marks.into_iter().find(|&at| begins_word(at)).unwrap_or(text.len())]
 }
 
 /// The language that a post is tagged with; `und` and tags that are none say nothing.
@@ -684,7 +678,8 @@ says_not_now = -0.4
         check("RT @someone spotify is down", "repost");
         check("\"RT @someone: spotify is down", "repost");
         check("spotify is down RT @someone: all well", "complaint spotify:1:access");
-        check("so true! RT @someone: spotify is down", "no_service");
+        check("so true! RT @someone: spotify is down", "repost");
+        check("please RT @people spotify is down", "complaint spotify:1:access");
         check("spotify, so true RT @someone: is down", "no_complaint");
         check("my spotify ALBERT @someone is down", "complaint spotify:1:access");
         check_post(
@@ -717,6 +712,19 @@ says_not_now = -0.4
     #[track_caller]
     fn check_dutch(text: &str, expected: &str) {
         check_post(&Post { lang: Some("nl"), ..Post::of_text(text) }, expected);
+    }
+
+    #[test]
+    fn short_words_before_a_repost_are_no_copied_text() {
+        let (judge, _) = judge();
+        let mut judgement = Judgement::default();
+        let mut is_long = |text: &str| {
+            judge.judge(&Post::of_text(text), &mut judgement);
+            judgement.take_complaint().expect("a complaint").long_text.is_some()
+        };
+        let another = "RT @someone: all of this is what another says, and he says a lot of it";
+        assert!(!is_long(&format!("spotify is down {another}")));
+        assert!(is_long(&format!("spotify is down, and so is all that I wanted to hear today {another}")));
     }
 
     #[test]

@@ -88,11 +88,10 @@ pub use catalogue::{CATEGORY_UNKNOWN, Catalogue, Category, Service, ServiceIndex
 pub use changelog::{Change, RestoreError};
 pub use config::{Config, ConfigError};
 pub use confluence::{Arrival, Confluence};
-pub use cues::{LOG_ODDS_PER_WEIGHT, STRANGE_WORDS_MAX, Sign, phrase_votes};
+pub use cues::{LOG_ODDS_PER_WEIGHT, STRANGE_WORDS_MAX, Sign, is_spaced_word, phrase_votes};
 pub use detector::{Detector, Row};
 pub use event::{Decision, Event, EventKind, FeedEvent, FeedEventKind, OutageEvent, Peak, Scope, Severity};
 pub use findings::{Finding, Verdict};
-pub use fold::is_unspaced;
 pub use intake::{Admitted, Intake};
 pub use judgement::{Accusation, AuthorKey, Complaint, Judge, Judgement, Symptoms};
 pub use lexicon::{CUE_WEIGHT_MAX, CueGroup, Language, Lexicon, PhraseGroup, Symptom, TellGroup, Tier};

@@ -518,8 +518,8 @@ hashtags = ['am']
     fn an_account_is_known_by_the_name_that_it_bears() {
         check("@AppleMusicHelp @apple_music_de hello", &["apple-music"]);
         check("@AM_uk", &["apple-music"]);
-        check("@AppleUK", &[]);
-        check("@AppleUK my icloud", &["apple"]);
+        check("@Apple_UK", &[]);
+        check("@Apple_UK my icloud", &["apple"]);
         check("@applemusicfan", &[]);
     }
 

@@ -46,6 +46,19 @@ impl<'a> Post<'a> {
             service: None,
         }
     }
+
+    /// What the author says: "RT @someone:" and all that follows are another's words. Without the colon it is a plea,
+    /// unless it begins the text.
+    pub(crate) fn own_words(&self) -> &'a str {
+        let is_mark = |&at: &usize| {
+            let (own, name) = (&self.text[..at], &self.text[at + "RT @".len()..]);
+            let behind = name.trim_start_matches(|c: char| c == '_' || c.is_alphanumeric());
+            !own.ends_with(char::is_alphanumeric)
+                && (behind.starts_with(':') || !own.contains(char::is_alphanumeric))
+        };
+        let mut marks = self.text.match_indices("RT @").map(|(at, _)| at);
+        &self.text[..marks.find(is_mark).unwrap_or(self.text.len())]
+    }
 }
 
 macro_rules! outcomes {
@@ -169,6 +182,22 @@ impl OutcomeCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_own(text: &str, expected: &str) {
+        assert_eq!(Post::of_text(text).own_words(), expected, "of {text:?}");
+    }
+
+    #[test]
+    fn what_stands_behind_rt_is_anothers() {
+        check_own("it is down", "it is down");
+        check_own("RT @a it is down", "");
+        check_own("\"RT @a: it is down", "\"");
+        check_own("so true RT @a_b1: it is down", "so true ");
+        check_own("ALBERT @a: it is down. RT @é: no", "ALBERT @a: it is down. ");
+        check_own("please RT @a it is down", "please RT @a it is down");
+        check_own("please RT @", "please RT @");
+    }
 
     #[test]
     fn every_outcome_is_counted_under_its_own_name() {

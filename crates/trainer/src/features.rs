@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use groundswell_core::{
     CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, STRANGE_WORDS_MAX, ServiceIndex, Sign,
-    Symptom, is_unspaced, phrase_votes,
+    Symptom, is_spaced_word, phrase_votes,
 };
 
 use crate::rows::Row;
@@ -125,9 +125,9 @@ impl Examples {
     }
 }
 
-/// For each word of scripts with spaces among `cues` the places of the cues that hold it.
+/// For each word among `cues` the places of the cues that hold it.
 fn words(cues: &[String]) -> Vec<Vec<usize>> {
-    let is_word = |cue: &&String| !cue.contains([' ', '*']) && !cue.chars().all(is_unspaced);
+    let is_word = |cue: &&String| !cue.contains([' ', '*']) && is_spaced_word(cue);
     let holds = |cue: &str, word: &str| match cue.strip_suffix('*') {
         Some(beginning) => word.starts_with(beginning) && word.len() > beginning.len(),
         None => cue.split(' ').any(|part| part == word),

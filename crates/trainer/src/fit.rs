@@ -13,6 +13,9 @@ pub(crate) const WEIGHT_STEPS: f64 = 50.0;
 /// words would take back what somebody wrote into a lexicon of their own.
 const COUNTS_WEIGHT_MIN: f64 = 0.4;
 
+/// Rounds after which the cues hardly change any more.
+const STRANGE_ROUNDS_MAX: usize = 4;
+
 /// What the fit is told.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -88,12 +91,18 @@ pub(crate) fn fit(examples: &Examples, settings: &Settings, is_used: impl Fn(usi
         row.cues.iter().for_each(|&cue| n_rows[cue] += 1);
     }
     let frequent: Vec<usize> = (0..n_cues).filter(|&cue| n_rows[cue] >= settings.rows_min).collect();
-    let found = fit_cues(examples, settings, &rows, &frequent, false);
-    if !settings.strange_words {
-        return found;
+    let mut found = fit_cues(examples, settings, &rows, &frequent, false);
+    if settings.strange_words {
+        // Which words are strange is known once the others have weights; of those some lose theirs by it.
+        for _ in 0..STRANGE_ROUNDS_MAX {
+            let before = std::mem::take(&mut found.cues);
+            found = fit_cues(examples, settings, &rows, &before, true);
+            if found.cues == before {
+                break;
+            }
+        }
     }
-    // Which words are strange is known once the others have weights.
-    fit_cues(examples, settings, &rows, &found.cues, true)
+    found
 }
 
 /// Fits the cues `kept`, and what words weigh that are in none of them, if there is such a weight.

@@ -28,7 +28,7 @@ each text or post gives one line:
 `id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
 of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.
 A cue with a `category` counts for services of that category only, and for those of none that cues know beside one.
-The symptom of a complaint is that with most votes: those of the tells, of the strongest phrase (1.5; `access` 1.2) and
+The symptom of a complaint is that with most votes, among equals `access`: those of the tells, of the strongest phrase (1.5; `access` 1.2) and
 of the category of the service.";
 
 /// How many cues are shown to a reader; the rest are in the JSON.
@@ -285,11 +285,15 @@ impl<W: Write> Explainer<'_, W> {
         Ok(writeln!(self.out)?)
     }
 
-    /// What fails: the votes, the most first.
+    /// What fails: the votes for it, those of the symptom named first.
     fn write_votes(&mut self) -> io::Result<()> {
         for accusation in self.judgement.accusations() {
             let mut votes: Vec<_> = accusation.votes().filter(|&(_, votes)| votes > 0.0).collect();
-            votes.sort_by(|a, b| b.1.total_cmp(&a.1));
+            if votes.is_empty() {
+                continue;
+            }
+            let is_named = |symptom: Symptom| symptom == accusation.symptom;
+            votes.sort_by(|a, b| b.1.total_cmp(&a.1).then(is_named(b.0).cmp(&is_named(a.0))));
             let votes: Vec<String> =
                 votes.iter().map(|(symptom, votes)| format!("{} {votes:.2}", symptom.name())).collect();
             let service = &self.catalogue.service(accusation.service).id;
