@@ -17,9 +17,9 @@ fn keys(object: &Value) -> Vec<&str> {
 
 #[test]
 fn the_json_form_is_the_documented_one() {
-    let run = run(&["explain", "--json", "is spotify down? nothing loads", "lovely weather"]).exits(0);
+    let run = run(&["explain", "--json", "is spotify down?", "lovely weather", "spotify: nothing loads"]).exits(0);
     let all = explanations(run.text());
-    assert_eq!(all.len(), 2, "a line for each text");
+    assert_eq!(all.len(), 3, "a line for each text");
     for explanation in &all {
         let mut found = keys(explanation);
         found.sort_unstable();
@@ -36,7 +36,7 @@ fn the_json_form_is_the_documented_one() {
     assert_eq!(complaint["service"], "spotify");
     assert_eq!(complaint["symptom"], "access");
     assert_eq!(complaint["weight"], 1.0, "a question whether it is down is of tier A");
-    let (cues, tells) = (&all[0]["cues"], &all[0]["tells"]);
+    let (cues, tells) = (&all[2]["cues"], &all[2]["tells"]);
     assert!(
         cues[0].is_object() && tells[0].is_object(),
         "\"loads\" weighs and tells something: {cues} {tells}"
