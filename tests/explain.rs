@@ -17,7 +17,8 @@ fn keys(object: &Value) -> Vec<&str> {
 
 #[test]
 fn the_json_form_is_the_documented_one() {
-    let run = run(&["explain", "--json", "is spotify down?", "lovely weather", "spotify: nothing loads"]).exits(0);
+    let run =
+        run(&["explain", "--json", "is spotify down?", "lovely weather", "spotify: nothing loads"]).exits(0);
     let all = explanations(run.text());
     assert_eq!(all.len(), 3, "a line for each text");
     for explanation in &all {
