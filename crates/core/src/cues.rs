@@ -17,7 +17,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Finding, Verdict};
-use crate::fold::{FoldedText, Word, WordKind, is_unspaced};
+use crate::fold::{FoldedText, WordKind, is_unspaced};
 use crate::lexicon::{Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Scan};
 
@@ -308,8 +308,8 @@ impl CueSum {
         let words = text.words();
         let is_held = |at: usize| self.weighty.iter().any(|&(from, to)| from <= at && at < to);
         let is_part = |at: usize| {
-            let holds = |whole: &Word| whole.kind != WordKind::Plain && whole.holds(&words[at]);
-            words[at + 1..].iter().find(|next| next.kind != WordKind::Plain).is_some_and(holds)
+            let whole = words[at + 1..].iter().find(|next| next.kind != WordKind::Plain);
+            whole.is_some_and(|whole| whole.holds(&words[at]))
         };
         let mut strange = [""; STRANGE_WORDS_MAX];
         let mut n = 0;
@@ -373,6 +373,11 @@ pub(crate) fn most_voted(votes: &Votes) -> Symptom {
 pub(crate) fn hundredths(weight: f64) -> Hundredths {
     // Within a few units of 0, as the lexicon's check sees to.
     (weight * 100.0).round() as Hundredths
+}
+
+/// What `n` hundredths are in the unit of weight.
+pub(crate) fn units(n: Hundredths) -> f64 {
+    f64::from(n) / 100.0
 }
 
 /// The language that most cues of a text are of; among equals English, then the first.

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, Category, ServiceIndex};
-use crate::cues::{CueCategory, CueSum, Hundredths, Sign, Votes, hundredths, most_voted};
+use crate::cues::{CueCategory, CueSum, Hundredths, Sign, Votes, hundredths, most_voted, units};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -84,7 +84,7 @@ impl Accusation {
     /// The votes for and against each symptom that has any.
     pub fn votes(&self) -> impl Iterator<Item = (Symptom, f64)> {
         let votes = self.votes;
-        let of = move |symptom: Symptom| f64::from(votes[symptom as usize]) / 100.0;
+        let of = move |symptom: Symptom| units(votes[symptom as usize]);
         Symptom::ALL.iter().map(move |&symptom| (symptom, of(symptom))).filter(|&(_, votes)| votes != 0.0)
     }
 }
@@ -237,7 +237,7 @@ impl Judge {
         if accusations.is_empty() {
             return outcome_without_complaint(scan, findings);
         }
-        self.write_complaint(post, judgement);
+        self.write_complaint(post, own, judgement);
         Outcome::Complaint
     }
 
@@ -269,7 +269,7 @@ impl Judge {
             let parts = parts.map(|(weight, category)| (found.counted(weight), category));
             parts
                 .filter(|&(weight, _)| weight != 0)
-                .map(|(weight, category)| (cue.text.as_ref(), f64::from(weight) / 100.0, category))
+                .map(|(weight, category)| (cue.text.as_ref(), units(weight), category))
         })
     }
 
@@ -279,9 +279,8 @@ impl Judge {
         judgement: &'a Judgement,
     ) -> impl Iterator<Item = (&'a str, impl Iterator<Item = (Symptom, f64)> + 'a)> {
         let cues = judgement.cues.found.iter().map(|found| self.index.cue(found.id));
-        cues.filter(|cue| !cue.tells.is_empty()).map(|cue| {
-            (cue.text.as_ref(), cue.tells.iter().map(|&(symptom, votes)| (symptom, f64::from(votes) / 100.0)))
-        })
+        cues.filter(|cue| !cue.tells.is_empty())
+            .map(|cue| (cue.text.as_ref(), cue.tells.iter().map(|&(symptom, votes)| (symptom, units(votes)))))
     }
 
     /// What the rules found, each sign once, and what that weighs in the language of the post.
@@ -290,7 +289,7 @@ impl Judge {
         let language = languages.into_iter().find(|language| Some(language.tag) == judgement.cues.language);
         judgement.cues.signs.chunk_by(|a, b| a == b).map(move |same| {
             let weight: Hundredths = same.iter().filter_map(|&sign| Some(language?.weight(sign))).sum();
-            (same[0], f64::from(weight) / 100.0)
+            (same[0], units(weight))
         })
     }
 
@@ -343,7 +342,7 @@ impl Judge {
             accusation.votes = cues.votes(of_phrase, &self.categories[of_votes as usize]);
             accusation.symptom = most_voted(&accusation.votes);
             let weight = hundredths(accusation.weight) + cues.weight(of_cues);
-            accusation.weight = (f64::from(weight) / 100.0).min(1.0);
+            accusation.weight = units(weight).min(1.0);
             accusation.symptoms.insert(accusation.symptom);
         }
         accusations.retain(|accusation| accusation.weight >= WEIGHT_MIN);
@@ -375,12 +374,12 @@ impl Judge {
         })
     }
 
-    fn write_complaint(&self, post: &Post<'_>, judgement: &mut Judgement) {
+    fn write_complaint(&self, post: &Post<'_>, own: &str, judgement: &mut Judgement) {
         let author = match post.author {
             "" => self.hash(b"post", post.id.as_bytes()),
             author => self.hash(b"author", author.as_bytes()),
         };
-        let long_text = self.long_text_hash(post.own_words(), &judgement.scan);
+        let long_text = self.long_text_hash(own, &judgement.scan);
         let language = match post.lang {
             Some(tag) => LanguageTag::primary_of(tag),
             None => judgement.accusations.first().map_or(LanguageTag::UNDETERMINED, |a| a.language),

@@ -350,26 +350,16 @@ impl Index {
             let letters = scan.text.letters(word);
             let mention =
                 |service, certain, says_down| Mention { service, start: at, end: at + 1, certain, says_down };
+            let is_certain = |service, own| own || !self.is_ambiguous(service, post_language, &scan.hits);
             let found = match word.kind {
                 WordKind::Plain => continue,
-                WordKind::Handle => match self.handles.get(letters) {
-                    Some(&service) => Some(mention(service, true, None)),
-                    None => {
-                        service_by_name(letters, |name| self.hashtags.get(name)).map(|&(service, own)| {
-                            mention(
-                                service,
-                                own || !self.is_ambiguous(service, post_language, &scan.hits),
-                                None,
-                            )
-                        })
-                    }
-                },
+                WordKind::Handle => self
+                    .service_of_handle(letters)
+                    .map(|(service, own)| mention(service, is_certain(service, own), None)),
                 WordKind::Host => self.service_of_host(letters).map(|service| mention(service, true, None)),
-                WordKind::Hashtag => self.service_of_hashtag(letters).map(|(service, own, says_down)| {
-                    let certain =
-                        own || says_down.is_some() || !self.is_ambiguous(service, post_language, &scan.hits);
-                    mention(service, certain, says_down)
-                }),
+                WordKind::Hashtag => self
+                    .service_of_hashtag(letters)
+                    .map(|(service, own, says_down)| mention(service, is_certain(service, own), says_down)),
             };
             scan.mentions.extend(found);
         }
@@ -408,6 +398,12 @@ impl Index {
             }
             rest = rest.split_once('.')?.1;
         }
+    }
+
+    /// The service that an account speaks for, and whether its name is its own and needs no context.
+    fn service_of_handle(&self, handle: &str) -> Option<(ServiceIndex, bool)> {
+        let own = self.handles.get(handle).map(|&service| (service, true));
+        own.or_else(|| service_by_name(handle, |name| self.hashtags.get(name)).copied())
     }
 
     /// The service of a tag, whether the tag is its own and needs no context, and the language that says "down" in it.

@@ -55,10 +55,12 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    /// How many words it has that none of the cues for which `is_known` holds.
-    pub(crate) fn strange_words(&self, is_known: impl Fn(usize) -> bool) -> usize {
-        let strange = self.words.iter().filter(|cues| !cues.iter().any(|&cue| is_known(cue)));
-        strange.count().min(STRANGE_WORDS_MAX)
+    /// The sign of a strange word for each word that none of the cues holds for which `is_known`; none beside a phrase
+    /// that counts.
+    pub(crate) fn strange_words(&self, is_known: impl Fn(usize) -> bool) -> impl Iterator<Item = Sign> {
+        let is_strange = |cues: &&Vec<usize>| !cues.iter().any(|&cue| is_known(cue));
+        let n = self.words.iter().filter(is_strange).count().min(STRANGE_WORDS_MAX);
+        std::iter::repeat_n(Sign::StrangeWord, if self.signs.contains(&Sign::Counts) { 0 } else { n })
     }
 
     /// How much it teaches.

@@ -47,25 +47,15 @@ impl Fitted {
         self.weights[cue]
     }
 
-    fn is_known(&self, cue: usize) -> bool {
-        self.weights[cue] != 0.0
-    }
-
     /// Whether `row` counts as a complaint.
     pub(crate) fn complains(&self, row: &Example) -> bool {
-        let of_sign = |sign: &Sign| self.signs.iter().find(|(other, _)| other == sign).map_or(0.0, |s| s.1);
+        let of_sign = |sign| self.signs.iter().find(|(other, _)| *other == sign).map_or(0.0, |s| s.1);
         let cues: f64 = row.cues.iter().map(|&cue| self.weights[cue]).sum();
-        let strange = strange_words(row, |cue| self.is_known(cue));
-        let signs: f64 = row.signs.iter().chain(&strange).map(of_sign).sum();
+        let strange = row.strange_words(|cue| self.weights[cue] != 0.0);
+        let signs: f64 = row.signs.iter().copied().chain(strange).map(of_sign).sum();
         let besides = pairs(row).filter_map(|pair| self.by_category.get(&pair));
         row.rules_weight + cues + signs + besides.sum::<f64>() >= 0.5
     }
-}
-
-/// The sign of a strange word, for each that `row` has.
-fn strange_words(row: &Example, is_known: impl Fn(usize) -> bool) -> Vec<Sign> {
-    let n = if row.signs.contains(&Sign::Counts) { 0 } else { row.strange_words(is_known) };
-    vec![Sign::StrangeWord; n]
 }
 
 /// The cues of `row` with its category.
@@ -132,9 +122,9 @@ fn fit_cues(
     // where it is not known.
     let lines_of = |row: &&Example| {
         let cues = row.cues.iter().filter_map(|&cue| place[cue]);
-        let strange =
-            if with_strange_words { strange_words(row, |cue| place[cue].is_some()) } else { Vec::new() };
-        let signs = row.signs.iter().chain(&strange).map(|&sign| kept.len() + sign as usize);
+        let strange = with_strange_words.then(|| row.strange_words(|cue| place[cue].is_some()));
+        let signs = row.signs.iter().copied().chain(strange.into_iter().flatten());
+        let signs = signs.map(|sign| kept.len() + sign as usize);
         let features: Vec<usize> = cues.chain(signs).collect();
         let besides: Vec<usize> = pairs(row).filter_map(|pair| places.get(&pair).copied()).collect();
         let importance = row.importance() * if row.is_complaint { 1.0 } else { settings.false_cost };

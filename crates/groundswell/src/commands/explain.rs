@@ -28,8 +28,8 @@ each text or post gives one line:
 `id` is null for a text. `verdict` is `counts`, or the rule that set the phrase aside. The weight of a complaint is that
 of its strongest phrase that counts, 0.2 more for each of tier C beside it, and all cues and signs; from 0.5 it counts.
 A cue with a `category` counts for services of that category only, and for those of none that cues know beside one.
-The symptom of a complaint is that with most votes, among equals `access`: those of the tells, of the strongest phrase (1.5; `access` 1.2) and
-of the category of the service.";
+The symptom of a complaint is that with most votes, among equals `access`: those of the tells, of the strongest phrase
+(1.5; `access` 1.2) and of the category of the service.";
 
 /// How many cues are shown to a reader; the rest are in the JSON.
 const CUES_SHOWN_MAX: usize = 12;
