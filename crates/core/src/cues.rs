@@ -12,10 +12,9 @@
 //! fits the weights with an L2 penalty (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 2nd ed.,
 //! §4.4) and writes them down as lexicon files.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
+use crate::cue_table::{CueCategory, CueLanguage};
 use crate::findings::{Finding, Verdict};
 use crate::fold::{FoldedText, WordKind, is_unspaced};
 use crate::lexicon::{Symptom, Tier};
@@ -108,33 +107,6 @@ impl Sign {
     }
 }
 
-/// One cue of the lexicon.
-#[derive(Debug, Clone)]
-pub(crate) struct Cue {
-    pub(crate) text: Box<str>,
-    /// What it adds to the weight; 0 if it only tells.
-    pub(crate) weight: Hundredths,
-    /// What it adds besides where a service of a category is spoken of: words mean more in some than in others.
-    pub(crate) by_category: Vec<(CueCategory, Hundredths)>,
-    /// What fails, and how clearly it says so.
-    pub(crate) tells: Vec<(Symptom, Hundredths)>,
-}
-
-impl Cue {
-    /// Whether it weighs something for some services; if not, it only tells.
-    fn is_weighty(&self) -> bool {
-        self.weight != 0 || !self.by_category.is_empty()
-    }
-
-    /// What it adds besides for services of `category`.
-    pub(crate) fn weight_besides(&self, category: CueCategory) -> Hundredths {
-        self.by_category.iter().filter(|&&(of, _)| of == category).map(|&(_, weight)| weight).sum()
-    }
-}
-
-/// The number of a category among those that cues name.
-pub(crate) type CueCategory = u16;
-
 /// A cue in a post.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FoundCue {
@@ -149,23 +121,6 @@ impl FoundCue {
     /// What of `weight` counts.
     pub(crate) fn counted(self, weight: Hundredths) -> Hundredths {
         if self.adds_only { weight.max(0) } else { weight }
-    }
-}
-
-/// A language that has cues.
-#[derive(Debug)]
-pub(crate) struct CueLanguage {
-    pub(crate) tag: LanguageTag,
-    /// The numbers of its cues.
-    pub(crate) ids: Range<u32>,
-    /// What the signs weigh, in the order of [`Sign::ALL`].
-    pub(crate) signs: Box<[Hundredths]>,
-}
-
-impl CueLanguage {
-    /// What `sign` adds.
-    pub(crate) fn weight(&self, sign: Sign) -> Hundredths {
-        self.signs[sign as usize]
     }
 }
 
@@ -241,7 +196,7 @@ impl CueSum {
         }
         self.signs.sort_unstable();
         self.signs.dedup();
-        let languages = index.cue_languages();
+        let languages = index.cues().languages();
         let language = match post_language.filter(|&post| index.knows(post)) {
             Some(post) => languages.iter().find(|language| language.tag == post),
             None => most_spoken(languages, scan),
@@ -255,7 +210,7 @@ impl CueSum {
             {
                 let adds_only = self.is_in_outspoken(hit.start, hit.end);
                 self.found.push(FoundCue { id, adds_only, start: hit.start });
-                if index.cue(id).is_weighty() {
+                if index.cues().get(id).is_weighty() {
                     self.weighty.push((hit.start, hit.end));
                 }
             }
@@ -268,12 +223,12 @@ impl CueSum {
         self.found.sort_unstable_by_key(|found| (found.id, found.adds_only, found.start));
         self.found.dedup_by_key(|found| found.id);
         for found in &self.found {
-            let cue = index.cue(found.id);
+            let cue = index.cues().get(found.id);
             self.total += found.counted(cue.weight);
             for (category, sum) in &mut self.by_category {
                 *sum += found.counted(cue.weight_besides(*category));
             }
-            for &(symptom, votes) in &cue.tells {
+            for &(symptom, votes) in cue.tells {
                 self.votes[symptom as usize] += votes;
             }
         }
@@ -349,7 +304,7 @@ impl CueSum {
     /// The first word of the cue that adds most.
     pub(crate) fn strongest(&self, index: &Index) -> Option<usize> {
         let weight = |found: FoundCue| {
-            let cue = index.cue(found.id);
+            let cue = index.cues().get(found.id);
             let besides = self.by_category.iter().map(|&(category, _)| cue.weight_besides(category));
             cue.weight + besides.max().unwrap_or(0)
         };

@@ -10,7 +10,8 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use crate::catalogue::{Catalogue, Category, ServiceIndex};
-use crate::cues::{CueCategory, CueSum, Hundredths, Sign, Votes, hundredths, most_voted, units};
+use crate::cue_table::CueCategory;
+use crate::cues::{CueSum, Hundredths, Sign, Votes, hundredths, most_voted, units};
 use crate::findings::{Finding, PhraseId, Verdict, find, mentions_spoken_of};
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::matching::{Index, LanguageTag, Mark, Marker, Mention, Scan};
@@ -186,7 +187,7 @@ impl Judge {
             let number = ServiceIndex::of(position);
             services.insert(service.id.as_str().into(), number);
             let of_votes = number_of(&service.category).map_or(0, |number| number as u32 + 1);
-            category_of.push((of_votes, index.cue_category(&service.category)));
+            category_of.push((of_votes, index.cues().category(&service.category)));
             for name in &service.official {
                 let name = name.trim_start_matches('@').to_lowercase();
                 official.entry(name.into()).or_default().push(number);
@@ -261,15 +262,15 @@ impl Judge {
         judgement: &'a Judgement,
     ) -> impl Iterator<Item = (&'a str, f64, Option<&'a str>)> {
         judgement.cues.found.iter().flat_map(move |found| {
-            let cue = self.index.cue(found.id);
-            let besides = judgement.cues.by_category.iter().map(|&(category, _)| {
-                (cue.weight_besides(category), Some(self.index.cue_category_name(category)))
+            let cue = self.index.cues().get(found.id);
+            let besides = judgement.cues.by_category.iter().map(move |&(category, _)| {
+                (cue.weight_besides(category), Some(self.index.cues().category_name(category)))
             });
             let parts = [(cue.weight, None)].into_iter().chain(besides);
-            let parts = parts.map(|(weight, category)| (found.counted(weight), category));
+            let parts = parts.map(move |(weight, category)| (found.counted(weight), category));
             parts
                 .filter(|&(weight, _)| weight != 0)
-                .map(|(weight, category)| (cue.text.as_ref(), units(weight), category))
+                .map(move |(weight, category)| (cue.text, units(weight), category))
         })
     }
 
@@ -278,14 +279,14 @@ impl Judge {
         &'a self,
         judgement: &'a Judgement,
     ) -> impl Iterator<Item = (&'a str, impl Iterator<Item = (Symptom, f64)> + 'a)> {
-        let cues = judgement.cues.found.iter().map(|found| self.index.cue(found.id));
+        let cues = judgement.cues.found.iter().map(|found| self.index.cues().get(found.id));
         cues.filter(|cue| !cue.tells.is_empty())
-            .map(|cue| (cue.text.as_ref(), cue.tells.iter().map(|&(symptom, votes)| (symptom, units(votes)))))
+            .map(|cue| (cue.text, cue.tells.iter().map(|&(symptom, votes)| (symptom, units(votes)))))
     }
 
     /// What the rules found, each sign once, and what that weighs in the language of the post.
     pub fn signs(&self, judgement: &Judgement) -> impl Iterator<Item = (Sign, f64)> {
-        let languages = self.index.cue_languages().iter();
+        let languages = self.index.cues().languages().iter();
         let language = languages.into_iter().find(|language| Some(language.tag) == judgement.cues.language);
         judgement.cues.signs.chunk_by(|a, b| a == b).map(move |same| {
             let weight: Hundredths = same.iter().filter_map(|&sign| Some(language?.weight(sign))).sum();

@@ -46,6 +46,7 @@ mod catalogue;
 mod changelog;
 mod config;
 mod confluence;
+mod cue_table;
 mod cues;
 mod detector;
 mod event;
@@ -82,6 +83,7 @@ mod tally;
 mod time;
 mod wander;
 mod window;
+mod words;
 
 pub use assessment::{Assessment, Status};
 pub use catalogue::{CATEGORY_UNKNOWN, Catalogue, Category, Service, ServiceIndex};

@@ -7,10 +7,10 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, ServiceIndex};
-use crate::cues::{Cue, CueCategory, CueLanguage, Sign, hundredths};
+use crate::cue_table::CueTable;
 use crate::fold::{FoldedText, WordKind};
 use crate::handles::service_by_name;
-use crate::lexicon::{Language, Lexicon, Symptom, Tier};
+use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
 
 /// A BCP 47 primary subtag.
@@ -109,10 +109,7 @@ struct Ambiguity {
 pub(crate) struct Index {
     trie: PhraseTrie<Mark>,
     phrases: Vec<Phrase>,
-    cues: Vec<Cue>,
-    cue_languages: Vec<CueLanguage>,
-    /// The categories that cues name, by their numbers.
-    cue_categories: Vec<Box<str>>,
+    cues: CueTable,
     languages: Vec<LanguageTag>,
     /// For each service how its names are ambiguous.
     ambiguities: Vec<Ambiguity>,
@@ -129,9 +126,7 @@ impl Index {
         let mut index = Self {
             trie: PhraseTrieBuilder::new().build(),
             phrases: Vec::new(),
-            cues: Vec::new(),
-            cue_languages: Vec::new(),
-            cue_categories: Vec::new(),
+            cues: CueTable::default(),
             languages: Vec::new(),
             ambiguities: Vec::new(),
             handles: FxHashMap::default(),
@@ -210,12 +205,13 @@ impl Index {
                 }
             }
         }
-        let has_cues = |language: &&Language| {
-            !(language.cues.is_empty() && language.tells.is_empty() && language.signs.is_empty())
-        };
-        for language in lexicon.languages().iter().filter(has_cues) {
-            self.add_cues(language, trie);
+        for language in lexicon.languages() {
+            self.cues.add(language, |text, id| match text.strip_suffix('*') {
+                Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
+                None => trie.insert_cue(text, Mark::Cue(id)),
+            });
         }
+        self.cues.shrink();
         // The longest suffix first: "#xisdown" is x, not "xis". Of languages that share one, English: it lent it.
         let rank = |(suffix, language): &(Box<str>, LanguageTag)| {
             (std::cmp::Reverse(suffix.len()), *language != LanguageTag::ENGLISH)
@@ -223,74 +219,8 @@ impl Index {
         self.suffixes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
     }
 
-    fn add_cues(&mut self, language: &Language, trie: &mut PhraseTrieBuilder<Mark>) {
-        let tag = LanguageTag::primary_of(&language.language);
-        let from = self.n_cues();
-        let mut numbers: FxHashMap<&str, u32> = FxHashMap::default();
-        for group in &language.cues {
-            let category = group.category.as_deref().map(|name| self.number_cue_category(name));
-            for text in &group.any {
-                let id = *numbers.entry(text).or_insert_with(|| self.push_cue(text, trie));
-                let (cue, weight) = (&mut self.cues[id as usize], hundredths(group.weight));
-                match category {
-                    Some(category) => cue.by_category.push((category, weight)),
-                    None => cue.weight += weight,
-                }
-            }
-        }
-        for group in &language.tells {
-            for text in &group.any {
-                let id = *numbers.entry(text).or_insert_with(|| self.push_cue(text, trie));
-                self.cues[id as usize].tells.push((group.symptom, hundredths(group.votes)));
-            }
-        }
-        for cue in &mut self.cues[from as usize..] {
-            cue.tells.shrink_to_fit();
-            cue.by_category.shrink_to_fit();
-        }
-        let weight = |sign| hundredths(language.signs.get(sign).copied().unwrap_or(0.0));
-        let signs = Sign::ALL.iter().map(weight).collect();
-        self.cue_languages.push(CueLanguage { tag, ids: from..self.n_cues(), signs });
-    }
-
-    fn push_cue(&mut self, text: &str, trie: &mut PhraseTrieBuilder<Mark>) -> u32 {
-        let id = self.n_cues();
-        match text.strip_suffix('*') {
-            Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
-            None => trie.insert_cue(text, Mark::Cue(id)),
-        }
-        self.cues.push(Cue { text: text.into(), weight: 0, by_category: Vec::new(), tells: Vec::new() });
-        id
-    }
-
-    fn number_cue_category(&mut self, name: &str) -> CueCategory {
-        self.cue_category(name).unwrap_or_else(|| {
-            self.cue_categories.push(name.into());
-            self.cue_category(name).expect("it was put there")
-        })
-    }
-
-    /// The number of the category `name`, if cues name it.
-    pub(crate) fn cue_category(&self, name: &str) -> Option<CueCategory> {
-        let at = self.cue_categories.iter().position(|known| **known == *name)?;
-        Some(CueCategory::try_from(at).expect("far fewer than 2^16 categories"))
-    }
-
-    pub(crate) fn cue_category_name(&self, category: CueCategory) -> &str {
-        &self.cue_categories[usize::from(category)]
-    }
-
-    fn n_cues(&self) -> u32 {
-        u32::try_from(self.cues.len()).expect("far fewer than 2^32 cues")
-    }
-
-    pub(crate) fn cue(&self, id: u32) -> &Cue {
-        &self.cues[id as usize]
-    }
-
-    /// The languages that have cues, in the order of their cues.
-    pub(crate) fn cue_languages(&self) -> &[CueLanguage] {
-        &self.cue_languages
+    pub(crate) fn cues(&self) -> &CueTable {
+        &self.cues
     }
 
     pub(crate) fn phrase(&self, id: u32) -> &Phrase {

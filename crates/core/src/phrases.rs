@@ -13,6 +13,7 @@ use crate::cues::prefixes;
 use crate::fold::{FoldedText, WordKind};
 use crate::forms::{Forms, StartBits};
 use crate::matching::LanguageTag;
+use crate::words::{WordId, Words};
 
 /// The longest phrase. It bounds the walk from one position; Japanese phrases have a word a character.
 pub(crate) const PHRASE_WORDS_MAX: usize = 24;
@@ -21,19 +22,20 @@ const GAP_WORDS_MAX: usize = 2;
 
 /// Numbers a node of the trie; 0 is the root, which no edge leads to.
 type Node = u32;
-type WordId = u32;
 
-/// Values of beginnings of words.
-#[derive(Debug)]
-struct Prefixes<V> {
+/// Beginnings of words, which lead to nodes as whole words do.
+#[derive(Debug, Default)]
+struct Prefixes {
     starts: StartBits,
-    values: FxHashMap<Box<str>, Vec<V>>,
+    letters: Words,
+    /// The node that each leads to.
+    nodes: Vec<Node>,
 }
 
 /// Gathers phrases, each with a value of type `V`.
 #[derive(Debug)]
 pub(crate) struct PhraseTrieBuilder<V> {
-    words: FxHashMap<Box<str>, WordId>,
+    words: Words,
     /// For each word whether a phrase has it, and not only a cue.
     in_phrases: Vec<bool>,
     first: Vec<Node>,
@@ -41,7 +43,7 @@ pub(crate) struct PhraseTrieBuilder<V> {
     gaps: FxHashMap<Node, Node>,
     n_nodes: Node,
     values: Vec<(Node, V)>,
-    prefixes: Prefixes<V>,
+    prefixes: Prefixes,
     folded: FoldedText,
     forms: Forms,
 }
@@ -49,7 +51,7 @@ pub(crate) struct PhraseTrieBuilder<V> {
 /// A trie of phrases, each with a value of type `V`.
 #[derive(Debug)]
 pub(crate) struct PhraseTrie<V> {
-    words: FxHashMap<Box<str>, WordId>,
+    words: Words,
     /// For each word whether a phrase has it: words that only cues have may yet be forms of names.
     in_phrases: Box<[bool]>,
     /// The node that each word leads to from the root, or 0.
@@ -58,7 +60,7 @@ pub(crate) struct PhraseTrie<V> {
     /// One more than there are nodes.
     nodes: Box<[NodeEntry]>,
     values: Box<[V]>,
-    prefixes: Prefixes<V>,
+    prefixes: Prefixes,
     forms: Forms,
 }
 
@@ -85,14 +87,14 @@ pub(crate) struct Hit<V> {
 impl<V: Copy> PhraseTrieBuilder<V> {
     pub(crate) fn new() -> Self {
         Self {
-            words: FxHashMap::default(),
+            words: Words::default(),
             in_phrases: Vec::new(),
             first: Vec::new(),
             edges: FxHashMap::default(),
             gaps: FxHashMap::default(),
             n_nodes: 1,
             values: Vec::new(),
-            prefixes: Prefixes { starts: StartBits::default(), values: FxHashMap::default() },
+            prefixes: Prefixes::default(),
             folded: FoldedText::default(),
             forms: Forms::default(),
         }
@@ -125,11 +127,18 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     pub(crate) fn insert_prefix(&mut self, prefix: &str, value: V) {
         let prefix = folded_key(prefix);
         self.prefixes.starts.insert(&prefix);
-        self.prefixes.values.entry(prefix.into()).or_default().push(value);
+        let id = self.prefixes.letters.insert(&prefix) as usize;
+        if id == self.prefixes.nodes.len() {
+            let node = self.new_node();
+            self.prefixes.nodes.push(node);
+        }
+        self.values.push((self.prefixes.nodes[id], value));
     }
 
     /// The finished trie.
     pub(crate) fn build(mut self) -> PhraseTrie<V> {
+        self.words.shrink();
+        self.prefixes.letters.shrink();
         // A stable sort: values of one phrase stay in the order in which they were added.
         self.values.sort_by_key(|&(node, _)| node);
         let mut nodes = vec![NodeEntry::default(); self.n_nodes as usize + 1];
@@ -185,9 +194,8 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     }
 
     fn descend(&mut self, node: Node, letters: &str, is_phrase: bool) -> Node {
-        let n_words = WordId::try_from(self.words.len()).expect("a vocabulary far below 2^32 words");
-        let word = *self.words.entry(letters.into()).or_insert(n_words);
-        if word == n_words {
+        let word = self.words.insert(letters);
+        if word as usize == self.first.len() {
             self.first.push(0);
             self.in_phrases.push(false);
         }
@@ -217,7 +225,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 impl<V: Copy> PhraseTrie<V> {
     /// The number of a word, or of the word that it is a form of.
     fn id_of(&self, letters: &str, language: Option<LanguageTag>) -> Option<WordId> {
-        let known = |letters: &str| self.words.get(letters).copied();
+        let known = |letters: &str| self.words.get(letters);
         match known(letters) {
             Some(id) if self.in_phrases[id as usize] => Some(id),
             Some(id) => {
@@ -232,6 +240,11 @@ impl<V: Copy> PhraseTrie<V> {
     fn edge(&self, node: Node, word: WordId) -> Option<Node> {
         let may_lead_on = self.nodes[node as usize].leads_on & (1 << (word % 64)) != 0;
         if may_lead_on { self.edges.get(&(node, word)).copied() } else { None }
+    }
+
+    fn values_of(&self, node: Node) -> &[V] {
+        let [from, until] = [node, node + 1].map(|node| self.nodes[node as usize].values_from as usize);
+        &self.values[from..until]
     }
 
     /// Finds every phrase in `text`, in the order of their first words. `ids` and `hits` are scratch and result.
@@ -251,9 +264,10 @@ impl<V: Copy> PhraseTrie<V> {
         for (start, id) in ids.iter().enumerate() {
             let word = &text.words()[start];
             if word.kind == WordKind::Plain && self.prefixes.starts.may_hold(text.letters(word)) {
-                for prefix in prefixes(text.letters(word)) {
-                    let values = self.prefixes.values.get(prefix).into_iter().flatten();
-                    hits.extend(values.map(|&value| Hit { value, start, end: start + 1 }));
+                let known = |prefix| self.prefixes.letters.get(prefix);
+                for id in prefixes(text.letters(word)).filter_map(known) {
+                    let values = self.values_of(self.prefixes.nodes[id as usize]);
+                    hits.extend(values.iter().map(|&value| Hit { value, start, end: start + 1 }));
                 }
             }
             if let Some(id) = id {
@@ -267,19 +281,17 @@ impl<V: Copy> PhraseTrie<V> {
 
     /// Follows the trie from `node`, reached by the words `[start, end)`. Recursion is as deep as a phrase is long.
     fn follow(&self, node: Node, start: usize, end: usize, ids: &[Option<u32>], hits: &mut Vec<Hit<V>>) {
-        let entry = self.nodes[node as usize];
-        let values_until = self.nodes[node as usize + 1].values_from;
-        let values = &self.values[entry.values_from as usize..values_until as usize];
-        hits.extend(values.iter().map(|&value| Hit { value, start, end }));
+        hits.extend(self.values_of(node).iter().map(|&value| Hit { value, start, end }));
         if let Some(Some(word)) = ids.get(end)
             && let Some(next) = self.edge(node, *word)
         {
             self.follow(next, start, end + 1, ids, hits);
         }
-        if entry.gap != 0 {
+        let gap = self.nodes[node as usize].gap;
+        if gap != 0 {
             for skipped in 0..=GAP_WORDS_MAX {
                 if let Some(Some(word)) = ids.get(end + skipped)
-                    && let Some(next) = self.edge(entry.gap, *word)
+                    && let Some(next) = self.edge(gap, *word)
                 {
                     self.follow(next, start, end + skipped + 1, ids, hits);
                 }

@@ -1,0 +1,211 @@
+//! The cues of all languages, as they are looked up: numbered, and with their letters, tells and categories one after
+//! another, for there are more than a hundred thousand.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use crate::cues::{Hundredths, Sign, hundredths};
+use crate::lexicon::{Language, Symptom};
+use crate::matching::LanguageTag;
+
+/// The number of a category among those that cues name.
+pub(crate) type CueCategory = u16;
+
+/// One cue of the lexicon.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cue<'a> {
+    pub(crate) text: &'a str,
+    /// What it adds to the weight; 0 if it only tells.
+    pub(crate) weight: Hundredths,
+    /// What it adds besides where a service of a category is spoken of: words mean more in some than in others.
+    pub(crate) by_category: &'a [(CueCategory, Hundredths)],
+    /// What fails, and how clearly it says so.
+    pub(crate) tells: &'a [(Symptom, Hundredths)],
+}
+
+impl Cue<'_> {
+    /// Whether it weighs something for some services; if not, it only tells.
+    pub(crate) fn is_weighty(&self) -> bool {
+        self.weight != 0 || !self.by_category.is_empty()
+    }
+
+    /// What it adds besides for services of `category`.
+    pub(crate) fn weight_besides(&self, category: CueCategory) -> Hundredths {
+        self.by_category.iter().filter(|&&(of, _)| of == category).map(|&(_, weight)| weight).sum()
+    }
+}
+
+/// A language that has cues.
+#[derive(Debug)]
+pub(crate) struct CueLanguage {
+    pub(crate) tag: LanguageTag,
+    /// The numbers of its cues.
+    pub(crate) ids: Range<u32>,
+    /// What the signs weigh, in the order of [`Sign::ALL`].
+    signs: Box<[Hundredths]>,
+}
+
+impl CueLanguage {
+    /// What `sign` adds.
+    pub(crate) fn weight(&self, sign: Sign) -> Hundredths {
+        self.signs[sign as usize]
+    }
+}
+
+/// The cues of all languages.
+#[derive(Debug, Default)]
+pub(crate) struct CueTable {
+    entries: Vec<Entry>,
+    letters: String,
+    by_category: Vec<(CueCategory, Hundredths)>,
+    tells: Vec<(Symptom, Hundredths)>,
+    languages: Vec<CueLanguage>,
+    categories: Vec<Box<str>>,
+}
+
+/// A cue in the table. What it has ends there; it begins where that of the cue before ends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    weight: Hundredths,
+    letters_end: u32,
+    by_category_end: u32,
+    tells_end: u32,
+}
+
+/// A cue while its groups are gathered.
+#[derive(Default)]
+struct Draft<'a> {
+    text: &'a str,
+    weight: Hundredths,
+    by_category: Vec<(CueCategory, Hundredths)>,
+    tells: Vec<(Symptom, Hundredths)>,
+}
+
+impl CueTable {
+    /// Adds the cues, tells and signs of `language`, if it has some, and calls `insert` with each word and its number.
+    pub(crate) fn add(&mut self, language: &Language, mut insert: impl FnMut(&str, u32)) {
+        if language.cues.is_empty() && language.tells.is_empty() && language.signs.is_empty() {
+            return;
+        }
+        let mut drafts: Vec<Draft> = Vec::new();
+        let mut numbers: FxHashMap<&str, usize> = FxHashMap::default();
+        for group in &language.cues {
+            let category = group.category.as_deref().map(|name| self.number_category(name));
+            for text in &group.any {
+                let (cue, weight) = (draft(text, &mut numbers, &mut drafts), hundredths(group.weight));
+                match category {
+                    Some(category) => cue.by_category.push((category, weight)),
+                    None => cue.weight += weight,
+                }
+            }
+        }
+        for group in &language.tells {
+            for text in &group.any {
+                let cue = draft(text, &mut numbers, &mut drafts);
+                cue.tells.push((group.symptom, hundredths(group.votes)));
+            }
+        }
+        let from = small(self.entries.len());
+        for (id, cue) in (from..).zip(&drafts) {
+            insert(cue.text, id);
+            self.letters.push_str(cue.text);
+            self.by_category.extend(&cue.by_category);
+            self.tells.extend(&cue.tells);
+            self.entries.push(Entry {
+                weight: cue.weight,
+                letters_end: small(self.letters.len()),
+                by_category_end: small(self.by_category.len()),
+                tells_end: small(self.tells.len()),
+            });
+        }
+        let weight = |sign| hundredths(language.signs.get(sign).copied().unwrap_or(0.0));
+        self.languages.push(CueLanguage {
+            tag: LanguageTag::primary_of(&language.language),
+            ids: from..small(self.entries.len()),
+            signs: Sign::ALL.iter().map(weight).collect(),
+        });
+    }
+
+    /// Gives back the room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.letters.shrink_to_fit();
+        self.by_category.shrink_to_fit();
+        self.tells.shrink_to_fit();
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Cue<'_> {
+        let [before, own] = [id.checked_sub(1), Some(id)]
+            .map(|id| id.map_or(Entry::default(), |id| self.entries[id as usize]));
+        let range = |end: fn(Entry) -> u32| end(before) as usize..end(own) as usize;
+        Cue {
+            text: &self.letters[range(|entry| entry.letters_end)],
+            weight: own.weight,
+            by_category: &self.by_category[range(|entry| entry.by_category_end)],
+            tells: &self.tells[range(|entry| entry.tells_end)],
+        }
+    }
+
+    /// The languages that have cues, in the order of their cues.
+    pub(crate) fn languages(&self) -> &[CueLanguage] {
+        &self.languages
+    }
+
+    /// The number of the category `name`, if cues name it.
+    pub(crate) fn category(&self, name: &str) -> Option<CueCategory> {
+        let at = self.categories.iter().position(|known| **known == *name)?;
+        Some(CueCategory::try_from(at).expect("far fewer than 2^16 categories"))
+    }
+
+    pub(crate) fn category_name(&self, category: CueCategory) -> &str {
+        &self.categories[usize::from(category)]
+    }
+
+    fn number_category(&mut self, name: &str) -> CueCategory {
+        self.category(name).unwrap_or_else(|| {
+            self.categories.push(name.into());
+            self.category(name).expect("it was put there")
+        })
+    }
+}
+
+/// The draft of `text` among `drafts`, a new one if it is new.
+fn draft<'a, 'b>(
+    text: &'a str,
+    numbers: &mut FxHashMap<&'a str, usize>,
+    drafts: &'b mut Vec<Draft<'a>>,
+) -> &'b mut Draft<'a> {
+    let at = *numbers.entry(text).or_insert_with(|| {
+        drafts.push(Draft { text, ..Draft::default() });
+        drafts.len() - 1
+    });
+    &mut drafts[at]
+}
+
+fn small(n: usize) -> u32 {
+    u32::try_from(n).expect("far fewer than 2^32 cues, and below 4 GiB of letters")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cue_has_what_its_groups_say_together() {
+        let lexicon = "language='en'\n[[cues]]\nweight=0.5\nany=['stuck','dead*']\n[[cues]]\nweight=0.2\ncategory='music'\nany=['dead*']\n[[tells]]\nsymptom='login'\nvotes=1.0\nany=['code','stuck']\n[signs]\nnegated=-0.1";
+        let language: Language = toml::from_str(lexicon).expect("a good file");
+        let mut table = CueTable::default();
+        let mut inserted = Vec::new();
+        table.add(&language, |text, id| inserted.push((text.to_owned(), id)));
+        assert_eq!(inserted, [("stuck".into(), 0), ("dead*".into(), 1), ("code".into(), 2)]);
+        let music = table.category("music").expect("a cue names it");
+        assert_eq!((table.category_name(music), table.category("sport")), ("music", None));
+        let [stuck, dead, code] = [0, 1, 2].map(|id| table.get(id));
+        assert_eq!((stuck.text, stuck.weight, stuck.by_category), ("stuck", 50, &[][..]));
+        assert_eq!(stuck.tells, [(Symptom::Login, 100)]);
+        assert_eq!((dead.text, dead.weight, dead.weight_besides(music)), ("dead*", 50, 20));
+        assert_eq!((code.text, code.is_weighty(), code.tells), ("code", false, &[(Symptom::Login, 100)][..]));
+        assert_eq!(table.languages()[0].ids, 0..3);
+    }
+}
