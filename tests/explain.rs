@@ -188,7 +188,7 @@ fn the_form_for_people_names_text_outcome_service_and_phrase() {
 fn it_agrees_with_replay_about_every_post() {
     let posts = fixture_posts("viral-not-down");
     let some = lines(&posts)[..20_000].concat();
-    let explained = run_on(&["explain", "--json", "-"], &some).exits(0);
+    let explained = run_on(&["explain", "--json"], &some).exits(0);
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
     for explanation in explained.text().lines() {
         let (_, rest) = explanation.split_once("\"outcome\":\"").expect("an outcome");
@@ -208,6 +208,6 @@ fn it_agrees_with_replay_about_every_post() {
 fn a_request_without_a_text_exits_2() {
     run(&["explain"]).exits(2).says(&["<TEXT>"]);
     run(&["explain", "--no-such-option", "x"]).exits(2).says(&["--no-such-option"]);
-    let run = run_on(&["explain", "--json", "-"], b"").exits(0);
+    let run = run_on(&["explain", "--json"], b"").exits(0);
     assert!(run.stdout.is_empty(), "nothing in, nothing out");
 }

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   groundswell explain \"is spotify down?\"
   groundswell explain --service spotify \"can't log in since the update\"
-  groundswell explain --json - < posts.jsonl
+  groundswell explain --json < posts.jsonl
 
 Standard input (`-`) is read line by line: a JSON object is taken for a post, anything else for a text. With --json
 each text or post gives one line:
@@ -38,8 +38,8 @@ const CUES_SHOWN_MAX: usize = 12;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Texts to explain; `-` reads them from standard input, a text or a post as JSON in each line.
-    #[arg(required = true, value_name = "TEXT")]
+    /// Texts to explain; `-`, or none with --json, reads them from standard input, a text or a post as JSON in each line.
+    #[arg(required_unless_present = "json", value_name = "TEXT")]
     texts: Vec<String>,
     /// Print a line of JSON for each text or post.
     #[arg(long)]
@@ -137,6 +137,9 @@ pub(crate) fn run(args: Args) -> Done {
         args: &args,
         out: BufWriter::new(io::stdout().lock()),
     };
+    if args.texts.is_empty() {
+        explainer.explain_stdin()?;
+    }
     for text in &args.texts {
         if text == "-" {
             explainer.explain_stdin()?;
