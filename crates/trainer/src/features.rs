@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use groundswell_core::{
-    CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, STRANGE_WORDS_MAX, ServiceIndex, Sign,
-    Symptom, is_spaced_word, phrase_votes,
+    CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, Problem, STRANGE_WORDS_MAX, ServiceIndex,
+    Sign, SourceText, Symptom, is_spaced_word, phrase_votes,
 };
 
 use crate::rows::Row;
 
+/// The id of the service that rows are taken as addressed to whose own is not known.
+const SOME_SERVICE: &str = "some-service";
 /// A row that readers disagree on teaches so much less.
 const UNCERTAIN_WEIGHT: f64 = 0.4;
 
@@ -78,19 +80,12 @@ pub(crate) struct Examples {
 }
 
 impl Examples {
-    /// Judges `rows`. One that names no service that we know teaches all the same, as if it were addressed to some.
+    /// Judges `rows`; see [`explain`].
     pub(crate) fn of(rows: &[Row], catalogue: &Catalogue, judge: &Judge) -> Self {
         let mut found = Self::default();
         let mut judgement = Judgement::default();
-        let some_service = catalogue.services().first().map(|service| service.id.as_str());
         for row in rows {
-            let known = catalogue.index_of(&row.service).map(|_| row.service.as_str());
-            let addressed = if row.addressed == Some(1) { known.or(some_service) } else { None };
-            let post = Post { lang: Some(&row.lang), ..Post::of_text(&row.text) };
-            let outcome = judge.explain(&Post { service: addressed, ..post }, &mut judgement);
-            if outcome == Outcome::NoService {
-                judge.explain(&Post { service: known.or(some_service), ..post }, &mut judgement);
-            }
+            explain(row, catalogue, judge, &mut judgement);
             let service = catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied());
             let category = service.and_then(|service| found.category(&catalogue.service(service).category));
             let cues = judgement.cue_candidates();
@@ -103,7 +98,7 @@ impl Examples {
                 signs: judgement.signs().to_vec(),
                 rules_weight: judgement.rules_weight(),
                 is_complaint: row.label == 1,
-                is_certain: row.certain != Some(0),
+                is_certain: row.is_certain(),
                 category,
                 service,
                 symptoms: row.symptoms.clone(),
@@ -124,6 +119,26 @@ impl Examples {
             self.categories.push(name.to_owned());
             self.categories.len() - 1
         }))
+    }
+}
+
+/// A catalogue with the built-in services, and one of a kind that is not known.
+///
+/// # Errors
+/// None that a test would not have found.
+pub(crate) fn catalogue() -> Result<Catalogue, Vec<Problem>> {
+    let some = format!("[[service]]\nid = \"{SOME_SERVICE}\"\nname = \"some service\"");
+    Catalogue::load(true, &[SourceText::new("the trainer", &some)])
+}
+
+/// Judges a row. One that names no service that we know is judged all the same, as if it were addressed to some.
+pub(crate) fn explain(row: &Row, catalogue: &Catalogue, judge: &Judge, judgement: &mut Judgement) -> Outcome {
+    let known = catalogue.index_of(&row.service).map_or(SOME_SERVICE, |_| row.service.as_str());
+    let post = Post { lang: Some(&row.lang), ..Post::of_text(&row.text) };
+    let addressed = (row.addressed == Some(1)).then_some(known);
+    match judge.explain(&Post { service: addressed, ..post }, judgement) {
+        Outcome::NoService => judge.explain(&Post { service: Some(known), ..post }, judgement),
+        outcome => outcome,
     }
 }
 

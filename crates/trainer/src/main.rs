@@ -7,6 +7,7 @@
 
 mod features;
 mod fit;
+mod measuring;
 mod rows;
 mod solver;
 mod symptoms;
@@ -19,10 +20,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use groundswell_core::{Catalogue, Judge, Lexicon, Problem};
+use groundswell_core::{Judge, Lexicon, Problem};
 
 use crate::features::Examples;
 use crate::fit::{Settings, fit};
+use crate::measuring::Tally;
 use crate::rows::Row;
 use crate::symptoms::ByCategory;
 
@@ -36,6 +38,9 @@ struct Args {
     /// Posts as JSON lines with `id` and `text`, for rows without a text.
     #[arg(long, value_name = "POSTS.jsonl")]
     posts: Option<PathBuf>,
+    /// Learn nothing: tell how the lexicon that is built in judges the rows, the certain ones and all.
+    #[arg(long, conflicts_with_all = ["out", "categories"])]
+    measure: bool,
     /// Where to write the cues of each language.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -48,7 +53,7 @@ struct Args {
     /// How strongly weights are drawn to zero.
     #[arg(long, default_value_t = 0.5)]
     penalty: f64,
-    /// How many rows a cue must stand in.
+    /// How many rows a cue must stand in, and how many complaints one that tells what fails.
     #[arg(long, default_value_t = 2)]
     rows_min: usize,
     /// Weights smaller than this are left out.
@@ -76,9 +81,14 @@ fn main() -> Result<()> {
     }
     by_language.retain(|lang, _| args.lang.is_empty() || args.lang.contains(lang));
     ensure!(!by_language.is_empty(), "no row is left");
-    let catalogue = Catalogue::load(true, &[]).map_err(first)?;
-    let lexicon = Lexicon::load(true, &[]).map_err(first)?.without_cues();
-    let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+    let catalogue = features::catalogue().map_err(first)?;
+    let lexicon = Lexicon::load(true, &[]).map_err(first)?;
+    let mut out = io::stdout().lock();
+    if args.measure {
+        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        return measuring::report(&by_language, &catalogue, &judge, |line| Ok(writeln!(out, "{line}")?));
+    }
+    let judge = Judge::new(&catalogue, &lexicon.without_cues(), [0; 16]);
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -90,7 +100,6 @@ fn main() -> Result<()> {
         by_category: args.by_category,
         strange_words: args.strange_words,
     };
-    let mut out = io::stdout().lock();
     writeln!(out, "lang   rows   precision recall F1     right symptom, of rows left out")?;
     let mut by_category = ByCategory::default();
     for (lang, rows) in &by_language {
@@ -99,12 +108,15 @@ fn main() -> Result<()> {
         write!(out, "{lang:<5} {:>5}", rows.len())?;
         if args.folds > 1 {
             let found = cross_validate(&examples, &settings, args.folds);
-            write!(out, "   {found}   {:.3}", symptoms::share_right(&examples, args.folds))?;
+            write!(out, "   {found}   {:.3}", symptoms::share_right(&examples, args.rows_min, args.folds))?;
         }
         writeln!(out)?;
         if let Some(folder) = &args.out {
             let fitted = fit(&examples, &settings, |_| true);
-            write(&folder.join(format!("{lang}.toml")), &writing::toml(lang, rows, &examples, &fitted))?;
+            write(
+                &folder.join(format!("{lang}.toml")),
+                &writing::toml(lang, rows, &examples, args.rows_min, &fitted),
+            )?;
         }
     }
     if let Some(path) = &args.categories {
@@ -122,22 +134,14 @@ fn first(problems: Vec<Problem>) -> anyhow::Error {
 }
 
 /// Precision, recall and F1 on certain rows, each judged by what the other parts taught.
-fn cross_validate(examples: &Examples, settings: &Settings, folds: usize) -> String {
-    let (mut found, mut wrong, mut missed) = (0.0, 0.0, 0.0);
+fn cross_validate(examples: &Examples, settings: &Settings, folds: usize) -> Tally {
+    let mut tally = Tally::default();
     for part in 0..folds {
         let fitted = fit(examples, settings, |row| row % folds != part);
         let left_out = examples.rows.iter().skip(part).step_by(folds);
-        for row in left_out.filter(|row| row.is_certain) {
-            match (fitted.complains(row), row.is_complaint) {
-                (true, true) => found += 1.0,
-                (true, false) => wrong += 1.0,
-                (false, true) => missed += 1.0,
-                (false, false) => {}
-            }
-        }
+        left_out
+            .filter(|row| row.is_certain)
+            .for_each(|row| tally.add(fitted.complains(row), row.is_complaint));
     }
-    let ratio = |part: f64, rest: f64| if part + rest > 0.0 { part / (part + rest) } else { 0.0 };
-    let (precision, recall) = (ratio(found, wrong), ratio(found, missed));
-    let f1 = if found > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 };
-    format!("{precision:.3}     {recall:.3}  {f1:.3}")
+    tally
 }

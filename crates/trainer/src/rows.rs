@@ -35,6 +35,12 @@ pub(crate) struct Row {
     pub(crate) addressed: Option<u8>,
 }
 
+impl Row {
+    pub(crate) fn is_certain(&self) -> bool {
+        self.certain != Some(0)
+    }
+}
+
 fn symptoms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Symptom>, D::Error> {
     let names = String::deserialize(deserializer)?;
     let names = names.split('|').map(str::trim).filter(|name| !name.is_empty());
@@ -125,10 +131,15 @@ mod tests {
         let held_out = read_all(&files("cases/held-out", "toml"), None).expect("cases");
         let held_out: BTreeSet<String> = held_out.into_iter().map(|row| row.text.to_lowercase()).collect();
         assert!(held_out.len() >= 900, "{} rows are held out", held_out.len());
+        let posts = files("training/held-out", "csv");
+        let posts: BTreeSet<String> =
+            posts.iter().flat_map(|path| read_csv(path).expect("rows")).map(|row| row.id).collect();
+        assert!(posts.len() >= 1000, "{} posts are held out", posts.len());
         let mut learned_from = read_all(&files("cases", "toml"), None).expect("cases");
         learned_from.extend(files("training", "csv").iter().flat_map(|path| read_csv(path).expect("rows")));
         for row in learned_from {
             assert!(!held_out.contains(&row.text.to_lowercase()), "{}", row.text);
+            assert!(row.id.is_empty() || !posts.contains(&row.id), "{}", row.id);
         }
     }
 }

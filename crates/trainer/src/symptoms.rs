@@ -19,8 +19,6 @@ const COUNTS_SHARE: f64 = 0.7;
 const REGRESSION_SHARE: f64 = 0.6;
 /// How strongly the votes of the regression are drawn to zero.
 const PENALTY: f64 = 2.0;
-/// What stands in a single complaint tells of that complaint only.
-const ROWS_MIN: f64 = 2.0;
 /// So many complaints of the usual mix are mixed in, so that two rows do not settle a symptom.
 const PRIOR_ROWS: f64 = 5.0;
 /// A category's votes are this share of the logarithm; more would outvote the words.
@@ -52,18 +50,23 @@ impl Counts {
     }
 }
 
-/// The symptoms that cues tell, and how clearly, learned from the complaints for which `is_used` holds. Two estimates are
+/// The symptoms that cues tell, and how clearly, learned from the complaints for which `is_used` holds. A cue must stand in
+/// `rows_min` of them. Two estimates are
 /// added up: what the counts say, which is robust where rows are few, and
 /// what a regression finds beside phrases and categories, which knows of words that stand together.
-pub(crate) fn tells(examples: &Examples, is_used: impl Fn(usize) -> bool) -> Vec<(usize, Symptom, f64)> {
+pub(crate) fn tells(
+    examples: &Examples,
+    rows_min: usize,
+    is_used: impl Fn(usize) -> bool,
+) -> Vec<(usize, Symptom, f64)> {
     let rows = examples.rows.iter().enumerate().filter(|&(number, _)| is_used(number));
     let rows: Vec<(&Example, Symptom)> =
         rows.filter_map(|(_, row)| row.symptoms.first().map(|&symptom| (row, symptom))).collect();
-    let mut votes = by_counts(&rows);
+    let mut votes = by_counts(&rows, rows_min);
     for of_cue in votes.values_mut() {
         of_cue.iter_mut().for_each(|n| *n *= COUNTS_SHARE);
     }
-    for (cue, of_cue) in by_regression(&rows) {
+    for (cue, of_cue) in by_regression(&rows, rows_min) {
         let sum = votes.entry(cue).or_default();
         sum.iter_mut().zip(of_cue).for_each(|(sum, n)| *sum += REGRESSION_SHARE * n);
     }
@@ -82,14 +85,14 @@ fn rounded(votes: f64) -> f64 {
 
 /// A symptom's share of the complaints with the cue, times the logarithm of how many times its share of all complaints
 /// that is.
-fn by_counts(rows: &[(&Example, Symptom)]) -> BTreeMap<usize, Votes> {
+fn by_counts(rows: &[(&Example, Symptom)], rows_min: usize) -> BTreeMap<usize, Votes> {
     let mut of_cue: BTreeMap<usize, Counts> = BTreeMap::new();
     let mut usual = Counts::default();
     for &(row, symptom) in rows {
         usual.add(symptom);
         row.cues.iter().for_each(|&cue| of_cue.entry(cue).or_default().add(symptom));
     }
-    of_cue.retain(|_, counts| counts.n() >= ROWS_MIN);
+    of_cue.retain(|_, counts| counts.n() >= rows_min as f64);
     let votes = |counts: Counts| {
         let mut votes = Votes::default();
         for &symptom in Symptom::ALL {
@@ -105,10 +108,10 @@ fn by_counts(rows: &[(&Example, Symptom)]) -> BTreeMap<usize, Votes> {
 
 /// Multinomial logistic regression with an L2 penalty (Hastie, Tibshirani, Friedman, §4.4), the log-odds of a row without
 /// cues being its votes without them.
-fn by_regression(rows: &[(&Example, Symptom)]) -> Vec<(usize, Votes)> {
-    let mut n_rows: BTreeMap<usize, f64> = BTreeMap::new();
-    rows.iter().flat_map(|(row, _)| &row.cues).for_each(|&cue| *n_rows.entry(cue).or_default() += 1.0);
-    n_rows.retain(|_, n| *n >= ROWS_MIN);
+fn by_regression(rows: &[(&Example, Symptom)], rows_min: usize) -> Vec<(usize, Votes)> {
+    let mut n_rows: BTreeMap<usize, usize> = BTreeMap::new();
+    rows.iter().flat_map(|(row, _)| &row.cues).for_each(|&cue| *n_rows.entry(cue).or_default() += 1);
+    n_rows.retain(|_, n| *n >= rows_min);
     let places: BTreeMap<usize, usize> = n_rows.into_keys().zip(0..).collect();
     let lines: Vec<(Vec<usize>, Votes, Symptom)> = rows
         .iter()
@@ -149,11 +152,11 @@ fn softmax_loss_and_gradient(lines: &[(Vec<usize>, Votes, Symptom)], at: &[f64])
 
 /// The share of complaints of which the symptom is told that their label names, each by what the other parts taught (but
 /// for what fails in its category, which the catalogue has from all rows).
-pub(crate) fn share_right(examples: &Examples, folds: usize) -> f64 {
+pub(crate) fn share_right(examples: &Examples, rows_min: usize, folds: usize) -> f64 {
     let (mut right, mut n) = (0.0, 0.0);
     for part in 0..folds {
         let mut votes: BTreeMap<usize, Votes> = BTreeMap::new();
-        for (cue, symptom, n) in tells(examples, |row| row % folds != part) {
+        for (cue, symptom, n) in tells(examples, rows_min, |row| row % folds != part) {
             votes.entry(cue).or_default()[symptom as usize] = n;
         }
         let left_out = examples.rows.iter().skip(part).step_by(folds);
@@ -263,7 +266,7 @@ mod tests {
     fn counts_tell_what_a_cue_stands_in_more_often_than_usual() {
         let examples = examples(&catalogue());
         let rows: Vec<(&Example, Symptom)> = examples.rows.iter().map(|row| (row, row.symptoms[0])).collect();
-        let found = by_counts(&rows);
+        let found = by_counts(&rows, 2);
         assert!((found[&1][Symptom::Payment as usize] - 0.4257).abs() < 1e-3, "{found:?}");
         assert_eq!(found[&0], Votes::default());
     }
@@ -273,7 +276,7 @@ mod tests {
     /// both symptoms that it stands in and -0.23 for the others.
     #[test]
     fn tells_are_a_part_of_either_estimate() {
-        let found = tells(&examples(&catalogue()), |_| true);
+        let found = tells(&examples(&catalogue()), 2, |_| true);
         let of_cue = |cue: usize| {
             let votes = found.iter().filter(|&&(of, ..)| of == cue);
             votes.map(|&(_, symptom, votes)| (symptom, votes)).collect::<BTreeMap<_, _>>()
@@ -291,7 +294,7 @@ mod tests {
         let rows = [Symptom::Payment, Symptom::Payment, Symptom::Payment, Symptom::Login];
         let rows = rows.map(|symptom| complaint(7, symptom, "bank", &catalogue));
         let rows: Vec<(&Example, Symptom)> = rows.iter().map(|row| (row, row.symptoms[0])).collect();
-        let [(7, votes)] = by_regression(&rows)[..] else { panic!("one cue") };
+        let [(7, votes)] = by_regression(&rows, 2)[..] else { panic!("one cue") };
         assert!((votes[Symptom::Payment as usize] - 1.0296).abs() < 1e-3, "{votes:?}");
         assert!((votes[Symptom::Login as usize] - 0.2781).abs() < 1e-3, "{votes:?}");
     }
@@ -306,7 +309,7 @@ mod tests {
             }
             let rows: Vec<(&Example, Symptom)> =
                 examples.rows.iter().map(|row| (row, row.symptoms[0])).collect();
-            let (_, votes) = by_regression(&rows).into_iter().find(|(cue, _)| *cue == 1).expect("cue 1");
+            let (_, votes) = by_regression(&rows, 2).into_iter().find(|(cue, _)| *cue == 1).expect("cue 1");
             votes[Symptom::Payment as usize]
         };
         assert!(votes_of_1(0.0) > 2.0 * votes_of_1(3.0), "{} and {}", votes_of_1(0.0), votes_of_1(3.0));
@@ -320,8 +323,8 @@ mod tests {
             let symptom = if n % 2 == 0 { Symptom::Payment } else { Symptom::Loading };
             examples.rows.push(complaint(n % 2, symptom, "bank", &catalogue));
         }
-        assert_eq!(share_right(&examples, 5), 1.0);
+        assert_eq!(share_right(&examples, 2, 5), 1.0);
         examples.rows.iter_mut().for_each(|row| row.cues.clear());
-        assert_eq!(share_right(&examples, 5), 0.0, "without a cue it is access");
+        assert_eq!(share_right(&examples, 2, 5), 0.0, "without a cue it is access");
     }
 }

@@ -13,7 +13,13 @@ use crate::symptoms::{self, VOTE_STEPS};
 const LINE_CHARS_MAX: usize = 110;
 
 /// The file for `lang`.
-pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitted) -> String {
+pub(crate) fn toml(
+    lang: &str,
+    rows: &[Row],
+    examples: &Examples,
+    rows_min: usize,
+    fitted: &Fitted,
+) -> String {
     let n_complaints = rows.iter().filter(|row| row.label == 1).count();
     let mut out = format!(
         "# Learned by crates/trainer from {} rows, {n_complaints} of them complaints; not written by hand.\n\
@@ -38,7 +44,7 @@ pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitte
         write_list(&mut out, cues);
     }
     let mut by_symptom: BTreeMap<(Symptom, Reverse<i64>), Vec<&str>> = BTreeMap::new();
-    for (cue, symptom, votes) in symptoms::tells(examples, |_| true) {
+    for (cue, symptom, votes) in symptoms::tells(examples, rows_min, |_| true) {
         let steps = (votes * VOTE_STEPS).round() as i64;
         by_symptom.entry((symptom, Reverse(steps))).or_default().push(&examples.vocabulary.cues[cue]);
     }
@@ -129,7 +135,7 @@ mod tests {
             by_category: true,
             strange_words: false,
         };
-        toml("en", &rows, &examples, &fit(&examples, &settings, |_| true))
+        toml("en", &rows, &examples, settings.rows_min, &fit(&examples, &settings, |_| true))
     }
 
     #[test]
