@@ -208,6 +208,12 @@ fn it_agrees_with_replay_about_every_post() {
 fn a_request_without_a_text_exits_2() {
     run(&["explain"]).exits(2).says(&["<TEXT>"]);
     run(&["explain", "--no-such-option", "x"]).exits(2).says(&["--no-such-option"]);
+}
+
+#[test]
+fn json_without_a_text_reads_standard_input() {
+    let run = run_on(&["explain", "--json"], b"spotify is down\n").exits(0);
+    assert!(run.text().contains(r#""service":"spotify""#), "{}", run.text());
     let run = run_on(&["explain", "--json"], b"").exits(0);
     assert!(run.stdout.is_empty(), "nothing in, nothing out");
 }

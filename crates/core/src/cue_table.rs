@@ -83,7 +83,8 @@ struct Draft<'a> {
 }
 
 impl CueTable {
-    /// Adds the cues, tells and signs of `language`, if it has some, and calls `insert` with each word and its number.
+    /// Adds the cues, tells and signs of `language`, if it has some, and calls `insert` with the text of each cue
+    /// and its number.
     pub(crate) fn add(&mut self, language: &Language, mut insert: impl FnMut(&str, u32)) {
         if language.cues.is_empty() && language.tells.is_empty() && language.signs.is_empty() {
             return;
@@ -106,7 +107,7 @@ impl CueTable {
                 cue.tells.push((group.symptom, hundredths(group.votes)));
             }
         }
-        let from = small(self.entries.len());
+        let from = end_of(self.entries.len());
         for (id, cue) in (from..).zip(&drafts) {
             insert(cue.text, id);
             self.letters.push_str(cue.text);
@@ -114,15 +115,15 @@ impl CueTable {
             self.tells.extend(&cue.tells);
             self.entries.push(Entry {
                 weight: cue.weight,
-                letters_end: small(self.letters.len()),
-                by_category_end: small(self.by_category.len()),
-                tells_end: small(self.tells.len()),
+                letters_end: end_of(self.letters.len()),
+                by_category_end: end_of(self.by_category.len()),
+                tells_end: end_of(self.tells.len()),
             });
         }
         let weight = |sign| hundredths(language.signs.get(sign).copied().unwrap_or(0.0));
         self.languages.push(CueLanguage {
             tag: LanguageTag::primary_of(&language.language),
-            ids: from..small(self.entries.len()),
+            ids: from..end_of(self.entries.len()),
             signs: Sign::ALL.iter().map(weight).collect(),
         });
     }
@@ -135,15 +136,16 @@ impl CueTable {
         self.tells.shrink_to_fit();
     }
 
+    /// The cue of number `id`, one of those that [`Self::add`] gave.
     pub(crate) fn get(&self, id: u32) -> Cue<'_> {
-        let [before, own] = [id.checked_sub(1), Some(id)]
-            .map(|id| id.map_or(Entry::default(), |id| self.entries[id as usize]));
-        let range = |end: fn(Entry) -> u32| end(before) as usize..end(own) as usize;
+        let own = self.entries[id as usize];
+        let before = if id == 0 { Entry::default() } else { self.entries[id as usize - 1] };
+        let range = |from: u32, to: u32| from as usize..to as usize;
         Cue {
-            text: &self.letters[range(|entry| entry.letters_end)],
+            text: &self.letters[range(before.letters_end, own.letters_end)],
             weight: own.weight,
-            by_category: &self.by_category[range(|entry| entry.by_category_end)],
-            tells: &self.tells[range(|entry| entry.tells_end)],
+            by_category: &self.by_category[range(before.by_category_end, own.by_category_end)],
+            tells: &self.tells[range(before.tells_end, own.tells_end)],
         }
     }
 
@@ -183,29 +185,53 @@ fn draft<'a, 'b>(
     &mut drafts[at]
 }
 
-fn small(n: usize) -> u32 {
-    u32::try_from(n).expect("far fewer than 2^32 cues, and below 4 GiB of letters")
+fn end_of(n: usize) -> u32 {
+    u32::try_from(n).expect("far fewer than 2^32 cues, tells and letters")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn language(text: &str) -> Language {
+        toml::from_str(text).expect("a good file")
+    }
+
     #[test]
     fn each_cue_has_what_its_groups_say_together() {
-        let lexicon = "language='en'\n[[cues]]\nweight=0.5\nany=['stuck','dead*']\n[[cues]]\nweight=0.2\ncategory='music'\nany=['dead*']\n[[tells]]\nsymptom='login'\nvotes=1.0\nany=['code','stuck']\n[signs]\nnegated=-0.1";
-        let language: Language = toml::from_str(lexicon).expect("a good file");
+        let english = language(
+            "language='en'\n[[cues]]\nweight=0.5\nany=['stuck','dead*']\n\
+             [[cues]]\nweight=0.2\ncategory='music'\nany=['dead*']\n\
+             [[tells]]\nsymptom='login'\nvotes=1.0\nany=['code','stuck']\n\
+             [[tells]]\nsymptom='slow'\nvotes=-0.3\nany=['code']\n[signs]\nnegated=-0.1",
+        );
+        let german = language(
+            "language='de'\n[[cues]]\nweight=0.3\nany=['stuck']\n\
+             [[cues]]\nweight=0.1\ncategory='music'\nany=['weg']",
+        );
         let mut table = CueTable::default();
         let mut inserted = Vec::new();
-        table.add(&language, |text, id| inserted.push((text.to_owned(), id)));
-        assert_eq!(inserted, [("stuck".into(), 0), ("dead*".into(), 1), ("code".into(), 2)]);
-        let music = table.category("music").expect("a cue names it");
+        for language in [english, language("language='fr'"), german] {
+            table.add(&language, |text, id| inserted.push((text.to_owned(), id)));
+        }
+        table.shrink();
+        let inserted: Vec<(&str, u32)> = inserted.iter().map(|(text, id)| (text.as_str(), *id)).collect();
+        assert_eq!(inserted, [("stuck", 0), ("dead*", 1), ("code", 2), ("stuck", 3), ("weg", 4)]);
+        let music = table.category("music").expect("cues name it");
         assert_eq!((table.category_name(music), table.category("sport")), ("music", None));
-        let [stuck, dead, code] = [0, 1, 2].map(|id| table.get(id));
+        let [stuck, dead, code, german_stuck, weg] = [0, 1, 2, 3, 4].map(|id| table.get(id));
         assert_eq!((stuck.text, stuck.weight, stuck.by_category), ("stuck", 50, &[][..]));
         assert_eq!(stuck.tells, [(Symptom::Login, 100)]);
-        assert_eq!((dead.text, dead.weight, dead.weight_besides(music)), ("dead*", 50, 20));
-        assert_eq!((code.text, code.is_weighty(), code.tells), ("code", false, &[(Symptom::Login, 100)][..]));
-        assert_eq!(table.languages()[0].ids, 0..3);
+        assert_eq!(
+            (dead.text, dead.weight, dead.weight_besides(music), dead.tells),
+            ("dead*", 50, 20, &[][..])
+        );
+        assert_eq!((code.text, code.is_weighty()), ("code", false));
+        assert_eq!(code.tells, [(Symptom::Login, 100), (Symptom::Slow, -30)]);
+        assert_eq!((german_stuck.text, german_stuck.weight, german_stuck.tells), ("stuck", 30, &[][..]));
+        assert_eq!((weg.text, weg.weight, weg.weight_besides(music)), ("weg", 0, 10));
+        let [of_english, of_german] = table.languages() else { panic!("French has no cues") };
+        assert_eq!((of_english.ids.clone(), of_german.ids.clone()), (0..3, 3..5));
+        assert_eq!((of_english.weight(Sign::Negated), of_german.weight(Sign::Negated)), (-10, 0));
     }
 }

@@ -27,9 +27,16 @@ type Node = u32;
 #[derive(Debug, Default)]
 struct Prefixes {
     starts: StartBits,
-    letters: Words,
+    words: Words,
     /// The node that each leads to.
     nodes: Vec<Node>,
+}
+
+impl Prefixes {
+    /// The node that the beginning `prefix` leads to, if some cue is one.
+    fn node_of(&self, prefix: &str) -> Option<Node> {
+        self.words.get(prefix).map(|id| self.nodes[id as usize])
+    }
 }
 
 /// Gathers phrases, each with a value of type `V`.
@@ -127,7 +134,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     pub(crate) fn insert_prefix(&mut self, prefix: &str, value: V) {
         let prefix = folded_key(prefix);
         self.prefixes.starts.insert(&prefix);
-        let id = self.prefixes.letters.insert(&prefix) as usize;
+        let id = self.prefixes.words.insert(&prefix) as usize;
         if id == self.prefixes.nodes.len() {
             let node = self.new_node();
             self.prefixes.nodes.push(node);
@@ -138,7 +145,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
     /// The finished trie.
     pub(crate) fn build(mut self) -> PhraseTrie<V> {
         self.words.shrink();
-        self.prefixes.letters.shrink();
+        self.prefixes.words.shrink();
         // A stable sort: values of one phrase stay in the order in which they were added.
         self.values.sort_by_key(|&(node, _)| node);
         let mut nodes = vec![NodeEntry::default(); self.n_nodes as usize + 1];
@@ -264,9 +271,9 @@ impl<V: Copy> PhraseTrie<V> {
         for (start, id) in ids.iter().enumerate() {
             let word = &text.words()[start];
             if word.kind == WordKind::Plain && self.prefixes.starts.may_hold(text.letters(word)) {
-                let known = |prefix| self.prefixes.letters.get(prefix);
-                for id in prefixes(text.letters(word)).filter_map(known) {
-                    let values = self.values_of(self.prefixes.nodes[id as usize]);
+                let known = |prefix| self.prefixes.node_of(prefix);
+                for node in prefixes(text.letters(word)).filter_map(known) {
+                    let values = self.values_of(node);
                     hits.extend(values.iter().map(|&value| Hit { value, start, end: start + 1 }));
                 }
             }
@@ -340,6 +347,27 @@ mod tests {
     fn phrases_match_whole_words_only() {
         check(&["down", "is down"], "downtown is not downed", &[]);
         check(&["down", "is down"], "It IS down.", &["is down", "down"]);
+    }
+
+    #[test]
+    fn a_beginning_is_found_in_longer_words_with_all_its_values() {
+        let mut builder = PhraseTrieBuilder::new();
+        builder.insert("load", 0);
+        for (prefix, value) in [("load", 1), ("loadin", 2), ("load", 3)] {
+            builder.insert_prefix(prefix, value);
+        }
+        let trie = builder.build();
+        let mut folded = FoldedText::default();
+        let mut values = |text| {
+            folded.fold(text);
+            let (mut ids, mut hits) = (Vec::new(), Vec::new());
+            trie.find(&folded, None, &mut ids, &mut hits);
+            hits.iter().map(|hit| hit.value).collect::<Vec<i32>>()
+        };
+        assert_eq!(values("load"), [0], "no beginning: the whole word");
+        assert_eq!(values("loads"), [1, 3]);
+        assert_eq!(values("loading"), [1, 3, 2]);
+        assert_eq!(values("loan"), []);
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Numbers for words: each different one has a number, and a word is found by one look-up.
 //!
 //! There are a hundred thousand words in the lexicons of fifteen languages. Their letters lie one after another in one
-//! string, and the table holds numbers alone: a string each of its own would be most of what a replay needs of memory.
+//! string, and the table holds numbers alone, which a map of the standard library cannot look up by their words: a string
+//! of its own for each word, and vectors of its own for each cue, took 45 MiB where 27 do.
 
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-/// The number of a word: 0, 1, 2 …, in the order in which they were added.
+/// The number of a word: 0, 1, 2 …, in the order in which they were added. So a number that equals the length of a list
+/// with an entry for each word is that of a new word.
 pub(crate) type WordId = u32;
 
 /// Words, each once.

@@ -122,10 +122,10 @@ impl Examples {
     }
 }
 
-/// A catalogue with the built-in services, and one of a kind that is not known.
+/// The built-in catalogue, and a service of no known category for rows that name none we know.
 ///
 /// # Errors
-/// None that a test would not have found.
+/// If the built-in catalogue is unsound.
 pub(crate) fn catalogue() -> Result<Catalogue, Vec<Problem>> {
     let some = format!("[[service]]\nid = \"{SOME_SERVICE}\"\nname = \"some service\"");
     Catalogue::load(true, &[SourceText::new("the trainer", &some)])

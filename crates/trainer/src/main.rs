@@ -39,7 +39,9 @@ struct Args {
     #[arg(long, value_name = "POSTS.jsonl")]
     posts: Option<PathBuf>,
     /// Learn nothing: tell how the lexicon that is built in judges the rows, the certain ones and all.
-    #[arg(long, conflicts_with_all = ["out", "categories"])]
+    #[arg(long, conflicts_with_all = [
+        "out", "categories", "penalty", "rows_min", "weight_min", "false_cost", "by_category", "strange_words", "folds",
+    ])]
     measure: bool,
     /// Where to write the cues of each language.
     #[arg(long, value_name = "FOLDER")]
@@ -53,7 +55,8 @@ struct Args {
     /// How strongly weights are drawn to zero.
     #[arg(long, default_value_t = 0.5)]
     penalty: f64,
-    /// How many rows a cue must stand in, and how many complaints one that tells what fails.
+    /// In how many rows a cue must stand to have a weight, and in how many complaints to tell what fails.
+    /// What stands in a single one tells of that one only.
     #[arg(long, default_value_t = 2)]
     rows_min: usize,
     /// Weights smaller than this are left out.
@@ -86,7 +89,7 @@ fn main() -> Result<()> {
     let mut out = io::stdout().lock();
     if args.measure {
         let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
-        return measuring::report(&by_language, &catalogue, &judge, |line| Ok(writeln!(out, "{line}")?));
+        return measuring::report(&by_language, &catalogue, &judge, &mut out);
     }
     let judge = Judge::new(&catalogue, &lexicon.without_cues(), [0; 16]);
     if let Some(folder) = &args.out {

@@ -72,7 +72,7 @@ pub(crate) fn read_all(paths: &[PathBuf], posts: Option<&Path>) -> Result<Vec<Ro
     Ok(rows)
 }
 
-fn read_csv(path: &Path) -> Result<Vec<Row>> {
+pub(crate) fn read_csv(path: &Path) -> Result<Vec<Row>> {
     let mut reader = csv::Reader::from_path(path).with_context(|| path.display().to_string())?;
     let mut rows = Vec::new();
     for (number, row) in reader.deserialize().enumerate() {

@@ -50,10 +50,9 @@ impl Counts {
     }
 }
 
-/// The symptoms that cues tell, and how clearly, learned from the complaints for which `is_used` holds. A cue must stand in
-/// `rows_min` of them. Two estimates are
-/// added up: what the counts say, which is robust where rows are few, and
-/// what a regression finds beside phrases and categories, which knows of words that stand together.
+/// The symptoms that cues tell, and how clearly, learned from the complaints for which `is_used` holds; a cue must stand
+/// in `rows_min` of them. Two estimates are added up: what the counts say, which is robust where rows are few, and what a
+/// regression finds beside phrases and categories, which knows of words that stand together.
 pub(crate) fn tells(
     examples: &Examples,
     rows_min: usize,

@@ -1,7 +1,7 @@
 //! `groundswell explain`: why does a text count as a complaint, or why not?
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use groundswell_core::{Catalogue, Finding, Judge, Judgement, Outcome, Post, Symptom};
@@ -18,8 +18,8 @@ Examples:
   groundswell explain --service spotify \"can't log in since the update\"
   groundswell explain --json < posts.jsonl
 
-Standard input (`-`) is read line by line: a JSON object is taken for a post, anything else for a text. With --json
-each text or post gives one line:
+Standard input (`-`, or no text with --json) is read line by line: a JSON object is taken for a post, anything else for
+a text. With --json each text or post gives one line:
   {\"id\", \"outcome\", \"complaints\": [{\"service\", \"symptom\", \"weight\", \"votes\": {symptom: votes}}],
    \"mentioned\": [service],
    \"findings\": [{\"phrase\", \"service\", \"tier\", \"weight\", \"symptom\", \"language\", \"verdict\"}],
@@ -123,6 +123,11 @@ struct WireFinding<'a> {
 
 /// Explains each text.
 pub(crate) fn run(args: Args) -> Done {
+    if args.texts.is_empty() && io::stdin().is_terminal() {
+        return Err(usage(anyhow::anyhow!(
+            "no <TEXT>, and standard input is a terminal; `-` reads from it all the same"
+        )));
+    }
     let settings = args.settings.load()?;
     if let Some(id) = &args.service
         && settings.catalogue.index_of(id).is_none()
