@@ -12,27 +12,43 @@ use crate::matching::LanguageTag;
 /// The number of a category among those that cues name.
 pub(crate) type CueCategory = u16;
 
-/// One cue of the lexicon.
+/// One cue of the lexicon. What of it is asked for is looked up then: most is needed for few of the cues in a post.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cue<'a> {
-    pub(crate) text: &'a str,
-    /// What it adds to the weight; 0 if it only tells.
-    pub(crate) weight: Hundredths,
-    /// What it adds besides where a service of a category is spoken of: words mean more in some than in others.
-    pub(crate) by_category: &'a [(CueCategory, Hundredths)],
-    /// What fails, and how clearly it says so.
-    pub(crate) tells: &'a [(Symptom, Hundredths)],
+    table: &'a CueTable,
+    /// What the cue before has ends where its own begins.
+    before: Entry,
+    own: Entry,
 }
 
-impl Cue<'_> {
-    /// Whether it weighs something for some services; if not, it only tells.
-    pub(crate) fn is_weighty(&self) -> bool {
-        self.weight != 0 || !self.by_category.is_empty()
+impl<'a> Cue<'a> {
+    pub(crate) fn text(self) -> &'a str {
+        &self.table.letters[range(self.before.letters_end, self.own.letters_end)]
+    }
+
+    /// What it adds to the weight; 0 if it only tells.
+    pub(crate) fn weight(self) -> Hundredths {
+        self.own.weight
+    }
+
+    /// What it adds besides where a service of a category is spoken of: words mean more in some than in others.
+    fn by_category(self) -> &'a [(CueCategory, Hundredths)] {
+        &self.table.by_category[range(self.before.by_category_end, self.own.by_category_end)]
     }
 
     /// What it adds besides for services of `category`.
-    pub(crate) fn weight_besides(&self, category: CueCategory) -> Hundredths {
-        self.by_category.iter().filter(|&&(of, _)| of == category).map(|&(_, weight)| weight).sum()
+    pub(crate) fn weight_besides(self, category: CueCategory) -> Hundredths {
+        self.by_category().iter().filter(|&&(of, _)| of == category).map(|&(_, weight)| weight).sum()
+    }
+
+    /// Whether it weighs something for some services; if not, it only tells.
+    pub(crate) fn is_weighty(self) -> bool {
+        self.own.weight != 0 || self.before.by_category_end < self.own.by_category_end
+    }
+
+    /// What fails, and how clearly it says so.
+    pub(crate) fn tells(self) -> &'a [(Symptom, Hundredths)] {
+        &self.table.tells[range(self.before.tells_end, self.own.tells_end)]
     }
 }
 
@@ -138,15 +154,8 @@ impl CueTable {
 
     /// The cue of number `id`, one of those that [`Self::add`] gave.
     pub(crate) fn get(&self, id: u32) -> Cue<'_> {
-        let own = self.entries[id as usize];
         let before = if id == 0 { Entry::default() } else { self.entries[id as usize - 1] };
-        let range = |from: u32, to: u32| from as usize..to as usize;
-        Cue {
-            text: &self.letters[range(before.letters_end, own.letters_end)],
-            weight: own.weight,
-            by_category: &self.by_category[range(before.by_category_end, own.by_category_end)],
-            tells: &self.tells[range(before.tells_end, own.tells_end)],
-        }
+        Cue { table: self, before, own: self.entries[id as usize] }
     }
 
     /// The languages that have cues, in the order of their cues.
@@ -185,6 +194,10 @@ fn draft<'a, 'b>(
     &mut drafts[at]
 }
 
+fn range(from: u32, to: u32) -> Range<usize> {
+    from as usize..to as usize
+}
+
 fn end_of(n: usize) -> u32 {
     u32::try_from(n).expect("far fewer than 2^32 cues, tells and letters")
 }
@@ -220,16 +233,19 @@ mod tests {
         let music = table.category("music").expect("cues name it");
         assert_eq!((table.category_name(music), table.category("sport")), ("music", None));
         let [stuck, dead, code, german_stuck, weg] = [0, 1, 2, 3, 4].map(|id| table.get(id));
-        assert_eq!((stuck.text, stuck.weight, stuck.by_category), ("stuck", 50, &[][..]));
-        assert_eq!(stuck.tells, [(Symptom::Login, 100)]);
+        assert_eq!((stuck.text(), stuck.weight(), stuck.by_category()), ("stuck", 50, &[][..]));
+        assert_eq!(stuck.tells(), [(Symptom::Login, 100)]);
         assert_eq!(
-            (dead.text, dead.weight, dead.weight_besides(music), dead.tells),
+            (dead.text(), dead.weight(), dead.weight_besides(music), dead.tells()),
             ("dead*", 50, 20, &[][..])
         );
-        assert_eq!((code.text, code.is_weighty()), ("code", false));
-        assert_eq!(code.tells, [(Symptom::Login, 100), (Symptom::Slow, -30)]);
-        assert_eq!((german_stuck.text, german_stuck.weight, german_stuck.tells), ("stuck", 30, &[][..]));
-        assert_eq!((weg.text, weg.weight, weg.weight_besides(music)), ("weg", 0, 10));
+        assert_eq!((code.text(), code.is_weighty()), ("code", false));
+        assert_eq!(code.tells(), [(Symptom::Login, 100), (Symptom::Slow, -30)]);
+        assert_eq!(
+            (german_stuck.text(), german_stuck.weight(), german_stuck.tells()),
+            ("stuck", 30, &[][..])
+        );
+        assert_eq!((weg.text(), weg.weight(), weg.weight_besides(music)), ("weg", 0, 10));
         let [of_english, of_german] = table.languages() else { panic!("French has no cues") };
         assert_eq!((of_english.ids.clone(), of_german.ids.clone()), (0..3, 3..5));
         assert_eq!((of_english.weight(Sign::Negated), of_german.weight(Sign::Negated)), (-10, 0));

@@ -224,11 +224,11 @@ impl CueSum {
         self.found.dedup_by_key(|found| found.id);
         for found in &self.found {
             let cue = index.cues().get(found.id);
-            self.total += found.counted(cue.weight);
+            self.total += found.counted(cue.weight());
             for (category, sum) in &mut self.by_category {
                 *sum += found.counted(cue.weight_besides(*category));
             }
-            for &(symptom, votes) in cue.tells {
+            for &(symptom, votes) in cue.tells() {
                 self.votes[symptom as usize] += votes;
             }
         }
@@ -306,7 +306,7 @@ impl CueSum {
         let weight = |found: FoundCue| {
             let cue = index.cues().get(found.id);
             let besides = self.by_category.iter().map(|&(category, _)| cue.weight_besides(category));
-            cue.weight + besides.max().unwrap_or(0)
+            cue.weight() + besides.max().unwrap_or(0)
         };
         let heavier = |best: FoundCue, next: FoundCue| if weight(next) > weight(best) { next } else { best };
         self.found.iter().copied().reduce(heavier).map(|found| found.start)

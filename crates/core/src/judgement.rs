@@ -266,11 +266,11 @@ impl Judge {
             let besides = judgement.cues.by_category.iter().map(move |&(category, _)| {
                 (cue.weight_besides(category), Some(self.index.cues().category_name(category)))
             });
-            let parts = [(cue.weight, None)].into_iter().chain(besides);
+            let parts = [(cue.weight(), None)].into_iter().chain(besides);
             let parts = parts.map(move |(weight, category)| (found.counted(weight), category));
             parts
                 .filter(|&(weight, _)| weight != 0)
-                .map(move |(weight, category)| (cue.text, units(weight), category))
+                .map(move |(weight, category)| (cue.text(), units(weight), category))
         })
     }
 
@@ -280,8 +280,8 @@ impl Judge {
         judgement: &'a Judgement,
     ) -> impl Iterator<Item = (&'a str, impl Iterator<Item = (Symptom, f64)> + 'a)> {
         let cues = judgement.cues.found.iter().map(|found| self.index.cues().get(found.id));
-        cues.filter(|cue| !cue.tells.is_empty())
-            .map(|cue| (cue.text, cue.tells.iter().map(|&(symptom, votes)| (symptom, units(votes)))))
+        cues.filter(|cue| !cue.tells().is_empty())
+            .map(|cue| (cue.text(), cue.tells().iter().map(|&(symptom, votes)| (symptom, units(votes)))))
     }
 
     /// What the rules found, each sign once, and what that weighs in the language of the post.

@@ -111,15 +111,18 @@ fn main() -> Result<()> {
         write!(out, "{lang:<5} {:>5}", rows.len())?;
         if args.folds > 1 {
             let found = cross_validate(&examples, &settings, args.folds);
-            write!(out, "   {found}   {:.3}", symptoms::share_right(&examples, args.rows_min, args.folds))?;
+            write!(
+                out,
+                "   {found}   {:.3}",
+                symptoms::share_right(&examples, settings.rows_min, args.folds)
+            )?;
         }
         writeln!(out)?;
         if let Some(folder) = &args.out {
             let fitted = fit(&examples, &settings, |_| true);
-            write(
-                &folder.join(format!("{lang}.toml")),
-                &writing::toml(lang, rows, &examples, args.rows_min, &fitted),
-            )?;
+            let tells = symptoms::tells(&examples, settings.rows_min, |_| true);
+            let text = writing::toml(lang, rows, &examples, &fitted, &tells);
+            write(&folder.join(format!("{lang}.toml")), &text)?;
         }
     }
     if let Some(path) = &args.categories {

@@ -50,14 +50,13 @@ impl Counts {
     }
 }
 
+/// A cue, what it tells, and its votes.
+pub(crate) type Tell = (usize, Symptom, f64);
+
 /// The symptoms that cues tell, and how clearly, learned from the complaints for which `is_used` holds; a cue must stand
 /// in `rows_min` of them. Two estimates are added up: what the counts say, which is robust where rows are few, and what a
 /// regression finds beside phrases and categories, which knows of words that stand together.
-pub(crate) fn tells(
-    examples: &Examples,
-    rows_min: usize,
-    is_used: impl Fn(usize) -> bool,
-) -> Vec<(usize, Symptom, f64)> {
+pub(crate) fn tells(examples: &Examples, rows_min: usize, is_used: impl Fn(usize) -> bool) -> Vec<Tell> {
     let rows = examples.rows.iter().enumerate().filter(|&(number, _)| is_used(number));
     let rows: Vec<(&Example, Symptom)> =
         rows.filter_map(|(_, row)| row.symptoms.first().map(|&symptom| (row, symptom))).collect();

@@ -8,18 +8,12 @@ use groundswell_core::Symptom;
 use crate::features::Examples;
 use crate::fit::{Fitted, WEIGHT_STEPS};
 use crate::rows::Row;
-use crate::symptoms::{self, VOTE_STEPS};
+use crate::symptoms::{Tell, VOTE_STEPS};
 
 const LINE_CHARS_MAX: usize = 110;
 
 /// The file for `lang`.
-pub(crate) fn toml(
-    lang: &str,
-    rows: &[Row],
-    examples: &Examples,
-    rows_min: usize,
-    fitted: &Fitted,
-) -> String {
+pub(crate) fn toml(lang: &str, rows: &[Row], examples: &Examples, fitted: &Fitted, tells: &[Tell]) -> String {
     let n_complaints = rows.iter().filter(|row| row.label == 1).count();
     let mut out = format!(
         "# Learned by crates/trainer from {} rows, {n_complaints} of them complaints; not written by hand.\n\
@@ -44,7 +38,7 @@ pub(crate) fn toml(
         write_list(&mut out, cues);
     }
     let mut by_symptom: BTreeMap<(Symptom, Reverse<i64>), Vec<&str>> = BTreeMap::new();
-    for (cue, symptom, votes) in symptoms::tells(examples, rows_min, |_| true) {
+    for &(cue, symptom, votes) in tells {
         let steps = (votes * VOTE_STEPS).round() as i64;
         by_symptom.entry((symptom, Reverse(steps))).or_default().push(&examples.vocabulary.cues[cue]);
     }
@@ -95,6 +89,7 @@ mod tests {
 
     use super::*;
     use crate::fit::{Settings, fit};
+    use crate::symptoms;
 
     fn row(text: &str, label: u8, symptom: Option<Symptom>) -> Row {
         Row {
@@ -135,7 +130,8 @@ mod tests {
             by_category: true,
             strange_words: false,
         };
-        toml("en", &rows, &examples, settings.rows_min, &fit(&examples, &settings, |_| true))
+        let tells = symptoms::tells(&examples, settings.rows_min, |_| true);
+        toml("en", &rows, &examples, &fit(&examples, &settings, |_| true), &tells)
     }
 
     #[test]
