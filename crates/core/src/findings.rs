@@ -214,7 +214,8 @@ impl Context<'_> {
                 Marker::Negation
                     if hit.end <= start
                         && start - hit.end < NEGATION_WORDS_MAX
-                        && words[hit.start].clause == clause =>
+                        && words[hit.start].clause == clause
+                        && !self.is_of_phrase_before(hit, start) =>
                 {
                     offer(Verdict::Negated);
                 }
@@ -234,6 +235,22 @@ impl Context<'_> {
             }
         }
         found
+    }
+
+    /// Whether `negation` is a word of a complaint that ends before `start`, and denies nothing behind it: "is not working
+    /// and can't log in".
+    fn is_of_phrase_before(&self, negation: &Hit<Mark>, start: usize) -> bool {
+        self.scan.hits.iter().any(|hit| match hit.value {
+            Mark::Phrase(id) => {
+                let phrase = self.index.phrase(id);
+                let holds = hit.start <= negation.start && negation.end <= hit.end;
+                holds
+                    && hit.end <= start
+                    && self.index.speaks(self.post_language, phrase.language)
+                    && !self.fills_gap(phrase, negation)
+            }
+            _ => false,
+        })
     }
 
     /// Whether a hit inside the words that `phrase` matched fills a gap of it, rather than being one of its own words.

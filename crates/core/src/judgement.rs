@@ -546,6 +546,7 @@ any = ['slow']
 ";
     const GERMAN: &str = "
 language = 'de'
+negation = ['nicht']
 [[phrases]]
 tier = 'B'
 symptom = 'access'
@@ -638,6 +639,12 @@ says_not_now = -0.4
         check("reports say spotify is down", "news");
         check("spotify is down to earth", "no_complaint");
         check("spotify is down to lunch", "complaint spotify:1:access");
+    }
+
+    #[test]
+    fn a_negation_in_a_complaint_denies_nothing_behind_it() {
+        check("spotify geht nicht und is down", "complaint spotify:1:access");
+        check("spotify nicht is down", "negated");
     }
 
     #[test]
