@@ -823,7 +823,11 @@ says_not_now = -0.4
         let (judge, _) = judge();
         let mut judgement = Judgement::default();
         judge.judge(&Post { lang: Some("de"), ..Post::of_text("spotify geht nicht") }, &mut judgement);
-        assert_eq!(judgement.signs(), [Sign::Counts], "a trainer learns what that weighs");
+        assert_eq!(
+            judgement.signs(),
+            [Sign::Counts, Sign::SaysNegation],
+            "a trainer learns what that weighs"
+        );
         assert_eq!(judgement.rules_symptom(), Some(Symptom::Access), "and what words tell beside it");
     }
 
