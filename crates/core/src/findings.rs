@@ -240,16 +240,14 @@ impl Context<'_> {
     /// Whether `negation` is a word of a complaint that ends before `start`, and denies nothing behind it: "is not working
     /// and can't log in".
     fn is_of_phrase_before(&self, negation: &Hit<Mark>, start: usize) -> bool {
-        self.scan.hits.iter().any(|hit| match hit.value {
-            Mark::Phrase(id) => {
-                let phrase = self.index.phrase(id);
-                let holds = hit.start <= negation.start && negation.end <= hit.end;
-                holds
-                    && hit.end <= start
-                    && self.index.speaks(self.post_language, phrase.language)
-                    && !self.fills_gap(phrase, negation)
-            }
-            _ => false,
+        self.scan.hits.iter().any(|hit| {
+            let Mark::Phrase(id) = hit.value else { return false };
+            let phrase = self.index.phrase(id);
+            let holds = hit.start <= negation.start && negation.end <= hit.end;
+            holds
+                && hit.end <= start
+                && self.index.speaks(self.post_language, phrase.language)
+                && !self.fills_gap(phrase, negation)
         })
     }
 
