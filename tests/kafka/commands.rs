@@ -84,15 +84,27 @@ impl Running {
         });
     }
 
-    /// Sends a signal such as `INT`, waits for the end and gives what became of it.
+    /// Sends a signal such as `INT`.
     #[track_caller]
-    fn end_by(mut self, signal: &str) -> Run {
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(sent.expect("kill can be run").success(), "the process is there");
+    }
+
+    /// Waits for the end and gives what became of it.
+    #[track_caller]
+    fn ends(mut self) -> Run {
         wait_until("it ends", || self.child.try_wait().expect("it can be waited for").is_some());
         let status = self.child.wait().expect("it has ended");
         Run { code: status.code(), stdout: self.stdout().into_bytes(), stderr: self.stderr() }
+    }
+
+    /// Sends a signal, waits for the end and gives what became of it.
+    #[track_caller]
+    fn end_by(self, signal: &str) -> Run {
+        self.signal(signal);
+        self.ends()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Client, NOBODY, the_error};
@@ -238,4 +238,20 @@ fn waiting_for_a_broker_ends_with_the_first_signal() {
         let run = running.end_by(signal).exits(1);
         the_error(&run.says(&["interrupted before Kafka at 127.0.0.1:1 answered"]));
     }
+}
+
+#[test]
+fn who_is_told_to_end_while_it_reads_its_settings_ends_well() {
+    let folder = Folder::new();
+    let catalogue = folder.path("catalogue.toml");
+    let made = Command::new("mkfifo").arg(&catalogue).status();
+    assert!(made.expect("mkfifo can be run").success(), "a pipe is made");
+    let mut command = groundswell();
+    command.args(["run", "--bootstrap", NOBODY, "--probe-timeout", "3600", "--catalog", &catalogue]);
+    let running = super::Running::start_in(&folder, "run", command);
+    // It waits for whoever writes the catalogue.
+    running.wait_until_it_catches_signals();
+    running.signal("TERM");
+    std::fs::write(&catalogue, "").expect("it reads");
+    running.ends().exits(0).says(&["interrupted before Kafka at 127.0.0.1:1 answered"]);
 }

@@ -69,6 +69,8 @@ enum Role {
 
 /// Runs until it is told to stop.
 pub(crate) fn run(args: Args) -> Outcome {
+    // First: reading the lexicon takes a while, and whoever is told to end meanwhile must not die of it.
+    let stop = interrupt::stop_flag()?;
     let settings = args.settings.load()?;
     let (connection, names) = args.kafka.resolve(&settings.section)?;
     let metrics = connecting::metrics_address(args.metrics, &settings.section)?;
@@ -81,6 +83,6 @@ pub(crate) fn run(args: Args) -> Outcome {
         runs_detect: args.role != Role::Ingest,
         until_end: args.until_end,
         metrics,
-        stop: interrupt::stop_flag()?,
+        stop,
     })
 }

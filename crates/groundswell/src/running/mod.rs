@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use groundswell_core::{ConfigHash, EventTime, RestoreError};
-use groundswell_io::kafka::connection::{Connection, ConnectionContext};
+use groundswell_io::kafka::connection::{Connection, ConnectionContext, ConnectionError};
 use groundswell_io::kafka::topics::{self, TopicNames};
 use groundswell_io::lines::StopFlag;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -78,7 +78,13 @@ struct Shared {
 /// Runs until the end of the input, a signal, or a failure.
 pub(crate) fn run(plan: Plan) -> Outcome {
     let Plan { settings, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } = plan;
-    connection.probe(&stop)?;
+    match connection.probe(&stop) {
+        Err(interrupted @ ConnectionError::Interrupted { .. }) => {
+            tracing::warn!("{interrupted}");
+            return Ok(());
+        }
+        probed => probed?,
+    }
     let n_posts_partitions = topics::check(&connection, &names)?;
     let hash = settings.hash();
     let telemetry = Telemetry::new(hash.to_string(), connection.troubles().clone());
