@@ -310,13 +310,25 @@ impl<V: Copy> PhraseTrie<V> {
 /// A phrase as it is compared, for finding the same one written twice: its words, gaps, and the `?` of its end.
 pub(crate) fn folded_key(phrase: &str) -> String {
     let mut folded = FoldedText::default();
-    let parts = phrase.split_whitespace().map(|part| {
-        folded.fold(part);
-        let words: Vec<&str> = folded.words().iter().map(|word| folded.letters(word)).collect();
-        if part == "*" { part.to_owned() } else { words.join(" ") }
-    });
-    let key = parts.collect::<Vec<_>>().join(" ");
-    if phrase.ends_with('?') { key + " ?" } else { key }
+    let mut key = String::with_capacity(phrase.len() + 2);
+    let mut push = |word: &str| {
+        if !key.is_empty() {
+            key.push(' ');
+        }
+        key.push_str(word);
+    };
+    for part in phrase.split_whitespace() {
+        if part == "*" {
+            push(part);
+        } else {
+            folded.fold(part);
+            folded.words().iter().for_each(|word| push(folded.letters(word)));
+        }
+    }
+    if phrase.ends_with('?') {
+        push("?");
+    }
+    key
 }
 
 /// How many words a phrase has, gaps left out.
