@@ -99,3 +99,20 @@ fn a_process_that_is_asked_to_end_has_committed_everything() {
     system.run_until_end(1);
     system.check_alerts(&golden());
 }
+
+#[test]
+fn a_process_that_the_library_does_not_let_go_ends_all_the_same() {
+    let Some(broker) = broker("a library that does not let go") else { return };
+    if !cfg!(feature = "failpoints") {
+        eprintln!(
+            "left out, for the program is built without the feature failpoints: a library that does not let go"
+        );
+        return;
+    }
+    let system = System::new(&broker, 1);
+    let mut process = system.start(&[], &[("GROUNDSWELL_PLANTED_BUG", "never-lets-go")]);
+    process.wait_until_it_says("partitions assigned");
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(1), "it must end; it says:\n{}", process.log());
+    process.wait_until_it_says("did not let go in time; ending without it");
+}

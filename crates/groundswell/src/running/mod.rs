@@ -49,6 +49,9 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked at whether the input is over, with `--until-end`.
 const END_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How long ending may take: three times what the deadlines of its steps come to.
+const END_DEADLINE: Duration = Duration::from_secs(30);
+
 /// What to run, resolved.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -91,6 +94,7 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     let complaints = names.complaints();
     let busy = Mutex::default();
     let shared = Arc::new(Shared { settings, hash, connection, names, complaints, telemetry, busy, stop });
+    end_at_last(&shared.stop)?;
     let watcher = Watcher::new(&shared, n_posts_partitions, until_end, runs_detect)?;
     if let Some(address) = metrics {
         http::serve(address, Arc::clone(&shared))?;
@@ -125,6 +129,22 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     })
 }
 
+/// Ends the process when ending takes too long: the library may wait for a broker for ever while a client is dropped.
+/// Nothing is lost by it: what is not committed by then is done again at the next start.
+fn end_at_last(stop: &StopFlag) -> Outcome {
+    let stop = stop.clone();
+    let wait_and_end = move || {
+        while !stop.is_raised() {
+            std::thread::sleep(END_INTERVAL);
+        }
+        std::thread::sleep(END_DEADLINE);
+        tracing::error!("the Kafka library did not let go in time; ending without it");
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("end".to_owned()).spawn(wait_and_end)?;
+    Ok(())
+}
+
 /// When one role ends, so does the other.
 fn stopping<'a>(
     shared: &'a Shared,
@@ -136,6 +156,9 @@ fn stopping<'a>(
             tracing::error!("{}", shared.connection.redact(&format!("{error:#}")));
         }
         shared.stop.raise();
+        while failpoint::has_bug("never-lets-go") {
+            std::thread::park();
+        }
         outcome
     }
 }
