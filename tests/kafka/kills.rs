@@ -1,7 +1,7 @@
 //! Processes that are killed, at every edge of a commit and anywhere else, and one that wakes up late.
 
 use crate::common::{fixture, read_text};
-use crate::system::{System, broker, wait_until};
+use crate::system::{System, broker, broker_to_fail, wait_until};
 
 const SPOTIFY: &str = "spotify-2023-04-20";
 const POSTS: &str = "fixtures/spotify-2023-04-20/posts.jsonl.zst";
@@ -24,13 +24,7 @@ fn golden() -> String {
 
 #[test]
 fn a_process_that_is_killed_at_any_edge_of_a_commit_loses_and_doubles_nothing() {
-    let Some(broker) = broker("kills at the edges of commits") else { return };
-    if !cfg!(feature = "failpoints") {
-        eprintln!(
-            "left out, for the program is built without the feature failpoints: kills at the edges of commits"
-        );
-        return;
-    }
+    let Some(broker) = broker_to_fail("kills at the edges of commits") else { return };
     let system = System::new(&broker, 3);
     // Between two edges there are new posts, so that each commit has something to lose. A slice follows the one before
     // within the allowed lateness: where all partitions are quiet for longer, event time goes on without the posts.
@@ -102,13 +96,7 @@ fn a_process_that_is_asked_to_end_has_committed_everything() {
 
 #[test]
 fn a_process_that_the_library_does_not_let_go_ends_all_the_same() {
-    let Some(broker) = broker("a library that does not let go") else { return };
-    if !cfg!(feature = "failpoints") {
-        eprintln!(
-            "left out, for the program is built without the feature failpoints: a library that does not let go"
-        );
-        return;
-    }
+    let Some(broker) = broker_to_fail("a library that does not let go") else { return };
     let system = System::new(&broker, 1);
     let mut process = system.start(&[], &[("GROUNDSWELL_PLANTED_BUG", "never-lets-go")]);
     process.wait_until_it_says("partitions assigned");

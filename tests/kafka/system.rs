@@ -23,6 +23,16 @@ pub(crate) fn broker(left_out: &str) -> Option<String> {
     found
 }
 
+/// The shared broker, if there is one and the program can be made to fail.
+pub(crate) fn broker_to_fail(left_out: &str) -> Option<String> {
+    let broker = broker(left_out)?;
+    if !cfg!(feature = "failpoints") {
+        eprintln!("left out, for the program is built without the feature failpoints: {left_out}");
+        return None;
+    }
+    Some(broker)
+}
+
 /// A cluster of the test's own, stopped and removed at its end.
 #[derive(Debug)]
 pub(crate) struct Cluster {

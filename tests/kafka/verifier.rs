@@ -5,7 +5,7 @@
 //! since an author counts once an hour, and what comes twice has the same author; positions are the second safeguard.
 
 use crate::common::{fixture_posts, lines};
-use crate::system::{System, broker, first_at};
+use crate::system::{System, broker_to_fail, first_at};
 
 const SPOTIFY: &str = "spotify-2023-04-20";
 /// Within the outage a minute of posts passes in so short a time, milliseconds, that detect commits several times.
@@ -32,16 +32,6 @@ fn verify(system: &System) -> Result<(), String> {
 fn check_found(system: &System, damage: &str) {
     let found = verify(system).expect_err(damage);
     eprintln!("{damage}, and it is found: {found}");
-}
-
-/// The broker, if there is one and the program can be made to fail.
-fn broker_for(left_out: &str) -> Option<String> {
-    let broker = broker(left_out)?;
-    if !cfg!(feature = "failpoints") {
-        eprintln!("left out, for the program is built without the feature failpoints: {left_out}");
-        return None;
-    }
-    Some(broker)
 }
 
 /// Runs with `bug` until the program dies at `place`.
@@ -72,7 +62,7 @@ fn with_backlog(broker: &str, fixture: &str, [from, to]: [&str; 2]) -> System {
 
 #[test]
 fn what_is_right_is_accepted_and_alerts_that_are_told_after_their_state_are_found_missing() {
-    let Some(broker) = broker_for("a verifier that sees alerts lost") else { return };
+    let Some(broker) = broker_to_fail("a verifier that sees alerts lost") else { return };
     let system = with_backlog(&broker, SPOTIFY, ["2023-04-20T12:30", "2023-04-20T14:30"]);
     die(&system, &["--role", "detect"], "state-before-alerts", "detect.between_transactions:1");
     system.run_until_end(1);
@@ -86,7 +76,7 @@ fn what_is_right_is_accepted_and_alerts_that_are_told_after_their_state_are_foun
 
 #[test]
 fn a_place_that_is_off_by_one_is_found() {
-    let Some(broker) = broker_for("a verifier that sees a record left out") else { return };
+    let Some(broker) = broker_to_fail("a verifier that sees a record left out") else { return };
     // Eleven services fail at once there, and most records are complaints about one of them: what is left out tells.
     let system = with_backlog(&broker, "cloud-cascade", ["2023-06-13T19:00", "2023-06-13T20:00"]);
     // A commit has up to twenty alerts: enough of them that some records left out are not marks, nor of people who counted.
@@ -100,7 +90,7 @@ fn a_place_that_is_off_by_one_is_found() {
 
 #[test]
 fn positions_that_are_committed_before_their_records_are_found() {
-    let Some(broker) = broker_for("a verifier that sees complaints lost") else { return };
+    let Some(broker) = broker_to_fail("a verifier that sees complaints lost") else { return };
     let system = System::new(&broker, 3);
     system.publish(&format!("fixtures/{SPOTIFY}/posts.jsonl.zst"));
     // What was told is still in the buffer when the position is committed, and dies with the process.
