@@ -206,9 +206,14 @@ impl System {
     /// Waits until detect has come further than `position`; gives how long that took.
     #[track_caller]
     pub(crate) fn wait_for_progress(&self, position: Option<i64>) -> Duration {
-        let start = Instant::now();
-        wait_until("detect makes progress", || self.position() > position);
-        start.elapsed()
+        self.wait_until("detect makes progress", || self.position() > position)
+    }
+
+    /// How many posts have been published.
+    pub(crate) fn n_posts_published(&self) -> usize {
+        let n_in = |partition| self.topic("posts").watermarks(partition).expect("the broker answers").1;
+        let n_partitions = i32::try_from(self.n_partitions).expect("there are few");
+        usize::try_from((0..n_partitions).map(n_in).sum::<i64>()).expect("offsets count from 0")
     }
 
     /// Waits until ingest has read all posts and detect has taken all complaints that came of them.
@@ -220,10 +225,17 @@ impl System {
         for partition in 0..i32::try_from(self.n_partitions).expect("there are few") {
             let written = end(&posts, partition);
             let is_read = || written == 0 || posts.committed(&group, partition) >= Some(written);
-            wait_until("all posts are read", is_read);
+            self.wait_until("all posts are read", is_read);
         }
         let told = end(&complaints, 0);
-        wait_until("all complaints are taken", || self.position() >= Some(told));
+        self.wait_until("all complaints are taken", || self.position() >= Some(told));
+    }
+
+    /// As [`wait_until`]; who waits in vain is shown the logs. Gives how long it took.
+    #[track_caller]
+    fn wait_until(&self, what: &str, is_so: impl FnMut() -> bool) -> Duration {
+        let took = try_wait_until(is_so);
+        took.unwrap_or_else(|| panic!("waited {} s until {what}\n{}", PATIENCE.as_secs(), self.logs()))
     }
 
     /// Starts `groundswell run` with further arguments and variables.
@@ -348,12 +360,20 @@ impl Drop for Process {
 
 /// Looks again and again, ever more rarely, until `is_so`.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(try_wait_until(is_so).is_some(), "waited {} s until {what}", PATIENCE.as_secs());
+}
+
+/// The same; gives how long it took, or `None` if patience ended first.
+fn try_wait_until(mut is_so: impl FnMut() -> bool) -> Option<Duration> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(5);
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited {} s until {what}", PATIENCE.as_secs());
+        if start.elapsed() >= PATIENCE {
+            return None;
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(200));
     }
+    Some(start.elapsed())
 }

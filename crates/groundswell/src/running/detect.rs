@@ -34,6 +34,10 @@ use crate::failure::{Failure, Outcome};
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 const TICK_INTERVAL: Duration = Duration::from_millis(200);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the producer keeps a connection that it does not use. If the group's coordinator crashes during a transaction,
+/// the library waits for it without an end, until any other connection comes or goes (librdkafka issues 5456 and 5511);
+/// nothing else would make one go.
+const IDLE_MS_MAX: &str = "10000";
 
 /// The member of the detect group.
 pub(super) struct Detect {
@@ -88,6 +92,7 @@ impl Detect {
             ("transaction.timeout.ms", "30000"),
             ("message.max.bytes", STATE_BYTES_MAX),
             ("message.timeout.ms", "30000"),
+            ("connections.max.idle.ms", IDLE_MS_MAX),
         ];
         let outbox = Outbox::open(&self.shared.connection, &own, &self.shared.stop)?;
         outbox.producer().init_transactions(REQUEST_TIMEOUT).map_err(|error| {
