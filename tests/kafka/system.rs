@@ -212,8 +212,12 @@ impl System {
     /// How many posts have been published.
     pub(crate) fn n_posts_published(&self) -> usize {
         let n_in = |partition| self.topic("posts").watermarks(partition).expect("the broker answers").1;
-        let n_partitions = i32::try_from(self.n_partitions).expect("there are few");
-        usize::try_from((0..n_partitions).map(n_in).sum::<i64>()).expect("offsets count from 0")
+        usize::try_from(self.partitions().map(n_in).sum::<i64>()).expect("offsets count from 0")
+    }
+
+    /// The partitions of the posts topic.
+    fn partitions(&self) -> std::ops::Range<i32> {
+        0..i32::try_from(self.n_partitions).expect("there are few")
     }
 
     /// Waits until ingest has read all posts and detect has taken all complaints that came of them.
@@ -222,7 +226,7 @@ impl System {
         let (posts, complaints) = (self.topic("posts"), self.topic("complaints"));
         let end = |topic: &Topic, partition| topic.watermarks(partition).map_or(0, |(_, end)| end);
         let group = format!("{}-ingest", self.prefix);
-        for partition in 0..i32::try_from(self.n_partitions).expect("there are few") {
+        for partition in self.partitions() {
             let written = end(&posts, partition);
             let is_read = || written == 0 || posts.committed(&group, partition) >= Some(written);
             self.wait_until("all posts are read", is_read);
