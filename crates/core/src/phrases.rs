@@ -53,6 +53,8 @@ pub(crate) struct PhraseTrieBuilder<V> {
     prefixes: Prefixes,
     folded: FoldedText,
     forms: Forms,
+    /// The last edge of each name of several words: the word before it leads by this word to that node.
+    name_ends: Vec<(Node, WordId, Node)>,
 }
 
 /// A trie of phrases, each with a value of type `V`.
@@ -104,6 +106,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             prefixes: Prefixes::default(),
             folded: FoldedText::default(),
             forms: Forms::default(),
+            name_ends: Vec::new(),
         }
     }
 
@@ -127,7 +130,26 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         for word in folded_key(name).split(' ') {
             self.forms.insert_stem(word);
         }
-        self.insert(name, value);
+        if let Some((before, word, end)) = self.insert_words(name, value, true) {
+            self.name_ends.push((before, word, end));
+        }
+    }
+
+    /// Lets each name of several words end in its genitive, where that is a word of its own which would not be taken for a
+    /// form: "Hydro One's" folds to "hydro ones".
+    fn insert_genitives(&mut self) {
+        let endings: Vec<&str> = self.forms.endings_of(LanguageTag::ENGLISH).collect();
+        let mut genitive = String::new();
+        for &(before, word, end) in &self.name_ends {
+            for ending in &endings {
+                genitive.clear();
+                genitive.push_str(self.words.word(word));
+                genitive.push_str(ending);
+                if let Some(word) = self.words.get(&genitive) {
+                    self.edges.entry((before, word)).or_insert(end);
+                }
+            }
+        }
     }
 
     /// Adds the beginning of a word; see [`crate::cues::prefixes`] for the lengths that are looked up.
@@ -144,6 +166,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 
     /// The finished trie.
     pub(crate) fn build(mut self) -> PhraseTrie<V> {
+        self.insert_genitives();
         self.words.shrink();
         self.prefixes.words.shrink();
         // A stable sort: values of one phrase stay in the order in which they were added.
@@ -179,8 +202,10 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         self.insert_words(cue, value, false);
     }
 
-    fn insert_words(&mut self, phrase: &str, value: V, is_phrase: bool) {
+    /// Adds `phrase`, and tells its last edge if it has several words.
+    fn insert_words(&mut self, phrase: &str, value: V, is_phrase: bool) -> Option<(Node, WordId, Node)> {
         let mut node = 0;
+        let mut last = None;
         for part in phrase.split_whitespace() {
             if part == "*" {
                 let next = self.gaps.get(&node).copied().unwrap_or_else(|| self.new_node());
@@ -191,16 +216,19 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             let mut folded = std::mem::take(&mut self.folded);
             folded.fold(part);
             for word in folded.words().iter().filter(|word| word.kind != WordKind::Host) {
-                node = self.descend(node, folded.letters(word), is_phrase);
+                let (word, next) = self.descend(node, folded.letters(word), is_phrase);
+                last = (node != 0).then_some((node, word, next));
+                node = next;
             }
             self.folded = folded;
         }
         if node != 0 {
             self.values.push((node, value));
         }
+        last
     }
 
-    fn descend(&mut self, node: Node, letters: &str, is_phrase: bool) -> Node {
+    fn descend(&mut self, node: Node, letters: &str, is_phrase: bool) -> (WordId, Node) {
         let word = self.words.insert(letters);
         if word as usize == self.first.len() {
             self.first.push(0);
@@ -212,7 +240,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             _ => self.edges.get(&(node, word)).copied().unwrap_or(0),
         };
         if known != 0 {
-            return known;
+            return (word, known);
         }
         let next = self.new_node();
         if node == 0 {
@@ -220,7 +248,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         } else {
             self.edges.insert((node, word), next);
         }
-        next
+        (word, next)
     }
 
     fn new_node(&mut self) -> Node {
@@ -394,6 +422,26 @@ mod tests {
     fn unspaced_scripts_match_as_substrings() {
         check(&["落ちた", "서버 다운"], "また落ちたよ", &["落ちた"]);
         check(&["落ちた", "서버 다운"], "서버다운됨", &["서버 다운"]);
+    }
+
+    #[test]
+    fn a_name_of_several_words_has_a_genitive_though_that_is_a_word_of_its_own() {
+        let mut builder = PhraseTrieBuilder::new();
+        builder.insert("the ones", "ones");
+        builder.insert_name("hydro one", "name");
+        builder.insert_name("one", "one");
+        builder.insert("no one", "phrase");
+        builder.insert_affixes(&[], &["s".to_owned()], LanguageTag::ENGLISH);
+        let trie = builder.build();
+        let mut folded = FoldedText::default();
+        let mut values = |text| {
+            folded.fold(text);
+            let (mut ids, mut hits) = (Vec::new(), Vec::new());
+            trie.find(&folded, None, &mut ids, &mut hits);
+            hits.iter().map(|hit| hit.value).collect::<Vec<&str>>()
+        };
+        assert_eq!(values("Hydro One's map, the ones"), ["name", "ones"]);
+        assert_eq!(values("no one's here"), [] as [&str; 0]);
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Words {
         self.ids.find(hash(word), |&id| word_at(&self.letters, &self.ends, id) == word).copied()
     }
 
+    /// The word of a number that [`Self::insert`] gave.
+    pub(crate) fn word(&self, id: WordId) -> &str {
+        word_at(&self.letters, &self.ends, id)
+    }
+
     /// Gives back the room that was kept for more.
     pub(crate) fn shrink(&mut self) {
         self.letters.shrink_to_fit();
