@@ -170,8 +170,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Compiles `catalogue` and `lexicon`.
-    pub fn new(catalogue: &Catalogue, lexicon: &Lexicon, author_key: AuthorKey) -> Self {
+    /// Compiles `catalogue` and `lexicon`; the latter is taken apart on the way, so that it is not in memory twice.
+    pub fn new(catalogue: &Catalogue, lexicon: Lexicon, author_key: AuthorKey) -> Self {
         let mut services = FxHashMap::default();
         let mut official: FxHashMap<Box<str>, Vec<ServiceIndex>> = FxHashMap::default();
         let votes_of = |category: &Category| {
@@ -592,7 +592,7 @@ says_not_now = -0.4
         let catalogue = Catalogue::load(false, &[source(CATALOGUE)]).expect("a good catalogue");
         let lexicon = [source(ENGLISH), source(GERMAN), source(DUTCH)];
         let lexicon = Lexicon::load(false, &lexicon).expect("a good lexicon");
-        (Judge::new(&catalogue, &lexicon, [7; 16]), catalogue)
+        (Judge::new(&catalogue, lexicon, [7; 16]), catalogue)
     }
 
     /// The outcome and the services complained about with weight and symptom: `complaint spotify:1:access`.
@@ -798,7 +798,7 @@ says_not_now = -0.4
                      tells = [{ symptom = 'login', votes = 1, any = ['dinsdag'] }]\n\
                      signs = { strange_word = -0.1 }";
         let lexicon = Lexicon::load(false, &[source(words)]).expect("a good lexicon");
-        let judge = Judge::new(&catalogue, &lexicon, [7; 16]);
+        let judge = Judge::new(&catalogue, lexicon, [7; 16]);
         let mut judgement = Judgement::default();
         let mut weight = |text: &str| {
             judge.judge(&Post::of_text(text), &mut judgement);
@@ -851,7 +851,7 @@ says_not_now = -0.4
         let hier = "[[service]]\nid='hier'\nname='Hier'\naliases=['hier niks hier niks']\n";
         let catalogue = Catalogue::load(false, &[SourceText::new("hier", hier)]).expect("a good catalogue");
         let lexicon = Lexicon::load(false, &[SourceText::new("nl", DUTCH)]).expect("a good lexicon");
-        let judge = Judge::new(&catalogue, &lexicon, [7; 16]);
+        let judge = Judge::new(&catalogue, lexicon, [7; 16]);
         let mut judgement = Judgement::default();
         let post = Post { lang: Some("nl"), ..Post::of_text("hier niks hier niks") };
         assert_eq!(judge.judge(&post, &mut judgement), Outcome::NoComplaint);
@@ -896,7 +896,7 @@ says_not_now = -0.4
     #[test]
     fn authors_are_hashed_under_the_key_and_unknown_ones_by_their_post() {
         let (judge, catalogue) = judge();
-        let other = Judge::new(&catalogue, &Lexicon::default(), [8; 16]);
+        let other = Judge::new(&catalogue, Lexicon::default(), [8; 16]);
         assert_ne!(judge.hash(b"author", b"a"), other.hash(b"author", b"a"), "another key, another hash");
         let mut judgement = Judgement::default();
         let mut author_of = |post: &Post<'_>| {

@@ -20,7 +20,7 @@
 //!
 //! let catalogue = Catalogue::load(true, &[]).expect("the built-in catalogue is sound");
 //! let lexicon = Lexicon::load(true, &[]).expect("the built-in lexicon is sound");
-//! let mut pipeline = Pipeline::new(Config::default(), &catalogue, &lexicon);
+//! let mut pipeline = Pipeline::new(Config::default(), &catalogue, lexicon);
 //! for minute in 0..6 {
 //!     let post = Post {
 //!         id: &minute.to_string(),

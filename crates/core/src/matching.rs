@@ -121,7 +121,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn new(catalogue: &Catalogue, lexicon: &Lexicon) -> Self {
+    pub(crate) fn new(catalogue: &Catalogue, lexicon: Lexicon) -> Self {
         let mut trie = PhraseTrieBuilder::new();
         let mut index = Self {
             trie: PhraseTrieBuilder::new().build(),
@@ -173,7 +173,7 @@ impl Index {
         }
     }
 
-    fn add_lexicon(&mut self, lexicon: &Lexicon, trie: &mut PhraseTrieBuilder<Mark>) {
+    fn add_lexicon(&mut self, lexicon: Lexicon, trie: &mut PhraseTrieBuilder<Mark>) {
         for language in lexicon.languages() {
             let tag = LanguageTag::primary_of(&language.language);
             self.languages.push(tag);
@@ -205,8 +205,9 @@ impl Index {
                 }
             }
         }
-        for language in lexicon.languages() {
-            self.cues.add(language, |text, id| match text.strip_suffix('*') {
+        // A language at a time makes room for the next one's cues.
+        for language in lexicon.into_languages() {
+            self.cues.add(&language, |text, id| match text.strip_suffix('*') {
                 Some(prefix) => trie.insert_prefix(prefix, Mark::Cue(id)),
                 None => trie.insert_cue(text, Mark::Cue(id)),
             });
@@ -413,7 +414,7 @@ hashtags = ['am']
         let catalogue = Catalogue::load(false, &[SourceText::new("c", CATALOGUE)]).expect("a good catalogue");
         let lexicon = "language='en'\nhashtag_suffixes=['down','isdown']";
         let lexicon = Lexicon::load(false, &[SourceText::new("l", lexicon)]).expect("a good lexicon");
-        let index = Index::new(&catalogue, &lexicon);
+        let index = Index::new(&catalogue, lexicon);
         let mut scan = Scan::default();
         index.scan(text, None, &mut scan);
         let mut ids: Vec<&str> =

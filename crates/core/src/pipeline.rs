@@ -55,7 +55,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// A pipeline that has seen nothing. `config` must be valid ([`Config::validate`]).
-    pub fn new(config: Config, catalogue: &Catalogue, lexicon: &Lexicon) -> Self {
+    pub fn new(config: Config, catalogue: &Catalogue, lexicon: Lexicon) -> Self {
         let judge = Judge::new(catalogue, lexicon, config.author_key);
         Self::with_stream(judge, Stream::new(config))
     }

@@ -80,7 +80,7 @@ mod tests {
     fn check(catalogue: &str, lexicon: &str, expected: &[&str]) {
         let catalogue = Catalogue::load(false, &[SourceText::new("c", catalogue)]).expect("it can be read");
         let lexicon = Lexicon::load(false, &[SourceText::new("l", lexicon)]).expect("it can be read");
-        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let judge = Judge::new(&catalogue, lexicon.clone(), [0; 16]);
         let found = unreachable_entries(&judge, &catalogue, &lexicon);
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (found, expected) in found.iter().zip(expected) {
@@ -94,7 +94,7 @@ mod tests {
     fn the_builtin_files_are_reached_throughout() {
         let catalogue = Catalogue::load(true, &[]).expect("the built-in catalogue is sound");
         let lexicon = Lexicon::load(true, &[]).expect("the built-in lexicon is sound");
-        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let judge = Judge::new(&catalogue, lexicon.clone(), [0; 16]);
         assert_eq!(unreachable_entries(&judge, &catalogue, &lexicon), [] as [&str; 0]);
     }
 

@@ -46,7 +46,7 @@ impl Setup {
 
     /// Decodes and scans every post, and does nothing else.
     fn bare(&self, posts: &[String]) -> Duration {
-        let judge = Judge::new(&self.catalogue, &self.lexicon, self.config.author_key);
+        let judge = Judge::new(&self.catalogue, self.lexicon.clone(), self.config.author_key);
         let mut judgement = Judgement::default();
         let start = Instant::now();
         for line in posts {
@@ -58,7 +58,7 @@ impl Setup {
 
     /// Takes every post through the whole core.
     fn whole(&self, posts: &[String]) -> Duration {
-        let mut pipeline = Pipeline::new(self.config.clone(), &self.catalogue, &self.lexicon);
+        let mut pipeline = Pipeline::new(self.config.clone(), &self.catalogue, self.lexicon.clone());
         let start = Instant::now();
         for line in posts {
             let decoded = decode(line.as_bytes()).expect("a sound post");

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use groundswell_core::{
-    Assessment, Catalogue, ConfigHash, Event, EventTime, OutageEvent, Outcome, Pipeline, Receipt, Row,
-    ServiceIndex,
+    Assessment, Catalogue, ConfigHash, Event, EventTime, Lexicon, OutageEvent, Outcome, Pipeline, Receipt,
+    Row, ServiceIndex,
 };
 use groundswell_io::decode::{Rejection, decode};
 use groundswell_io::lines::{Line, Lines, StopFlag};
@@ -289,12 +289,13 @@ impl Sinks for Keep<'_> {
 /// Replays `files` and collects the events, and the histories of the services if they are wanted.
 pub(crate) fn collect_events(
     settings: &Settings,
+    lexicon: Lexicon,
     files: &[PathBuf],
     stop: &StopFlag,
     histories: Option<&mut Histories>,
 ) -> Result<Replayed, Failure> {
     let mut merge = open(files, stop)?;
-    let mut replay = Replay::new(settings.pipeline(), TimeRange::default(), histories.is_some());
+    let mut replay = Replay::new(settings.pipeline(lexicon), TimeRange::default(), histories.is_some());
     let mut sinks = Keep { services: &settings.catalogue, events: Vec::new(), histories };
     while replay.step(&mut merge, &mut sinks)?.is_some() {
         if stop.is_raised() {

@@ -151,12 +151,14 @@ fn in_environment(key: &str, reason: &str) -> Problem {
     Problem { file: format!("the environment ({})", variable_name(key)), line: None, reason }
 }
 
-/// The same, resolved: everything is read, merged and valid.
+/// The same, resolved: everything is read, merged and valid. The lexicon stands beside it, for it is large and used up by
+/// [`Settings::judge`].
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) catalogue: Catalogue,
-    pub(crate) lexicon: Lexicon,
+    /// Identifies all of it, the lexicon too.
+    pub(crate) hash: ConfigHash,
     #[cfg_attr(
         not(feature = "kafka"),
         expect(dead_code, reason = "it is checked, and used by the commands for Kafka")
@@ -169,7 +171,7 @@ impl SettingsArgs {
     ///
     /// # Errors
     /// A usage failure that lists every problem with its file and line.
-    pub(crate) fn load(&self) -> Result<Settings, Failure> {
+    pub(crate) fn load(&self) -> Result<(Settings, Lexicon), Failure> {
         let catalogs = read_all(&self.catalog)?;
         let lexicons = read_all(&self.lexicon)?;
         let mut problems = Vec::new();
@@ -179,7 +181,8 @@ impl SettingsArgs {
             sound(read_config(self.config.as_deref()).map_err(|problem| vec![problem]), &mut problems);
         match (catalogue, lexicon, config) {
             (Some(catalogue), Some(lexicon), Some((config, section))) => {
-                Ok(Settings { config, catalogue, lexicon, section })
+                let hash = ConfigHash::of(&config, &catalogue, &lexicon);
+                Ok((Settings { config, catalogue, hash, section }, lexicon))
             }
             _ => Err(usage(anyhow!("{}", list(&problems)))),
         }
@@ -329,29 +332,24 @@ fn read_key(path: &Path) -> Result<[u8; 16], Wrong> {
 }
 
 impl Settings {
-    /// Identifies the settings.
-    pub(crate) fn hash(&self) -> ConfigHash {
-        ConfigHash::of(&self.config, &self.catalogue, &self.lexicon)
-    }
-
     /// Compiles catalogue and lexicon.
-    pub(crate) fn judge(&self) -> Judge {
-        Judge::new(&self.catalogue, &self.lexicon, self.config.author_key)
+    pub(crate) fn judge(&self, lexicon: Lexicon) -> Judge {
+        Judge::new(&self.catalogue, lexicon, self.config.author_key)
     }
 
     /// A pipeline that has seen nothing.
-    pub(crate) fn pipeline(&self) -> Pipeline {
-        Pipeline::with_stream(self.judge(), Stream::new(self.config.clone()))
+    pub(crate) fn pipeline(&self, lexicon: Lexicon) -> Pipeline {
+        Pipeline::with_stream(self.judge(lexicon), Stream::new(self.config.clone()))
     }
 
     /// A pipeline that goes on from a snapshot.
     ///
     /// # Errors
     /// A usage failure if the file cannot be read or was not written under these settings.
-    pub(crate) fn pipeline_from(&self, snapshot: &Path) -> Result<Pipeline, Failure> {
+    pub(crate) fn pipeline_from(&self, snapshot: &Path, lexicon: Lexicon) -> Result<Pipeline, Failure> {
         let name = || format!("snapshot {}", snapshot.display());
         let bytes = fs::read(snapshot).with_context(name).map_err(usage)?;
-        let stream = restore(&bytes, self.config.clone(), self.hash()).with_context(name).map_err(usage)?;
-        Ok(Pipeline::with_stream(self.judge(), stream))
+        let stream = restore(&bytes, self.config.clone(), self.hash).with_context(name).map_err(usage)?;
+        Ok(Pipeline::with_stream(self.judge(lexicon), stream))
     }
 }

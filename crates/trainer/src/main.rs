@@ -88,10 +88,10 @@ fn main() -> Result<()> {
     let lexicon = Lexicon::load(true, &[]).map_err(first)?;
     let mut out = io::stdout().lock();
     if args.measure {
-        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let judge = Judge::new(&catalogue, lexicon, [0; 16]);
         return measuring::report(&by_language, &catalogue, &judge, &mut out);
     }
-    let judge = Judge::new(&catalogue, &lexicon.without_cues(), [0; 16]);
+    let judge = Judge::new(&catalogue, lexicon.without_cues(), [0; 16]);
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }

@@ -89,7 +89,7 @@ mod tests {
         let by_language = BTreeMap::from([("en".to_owned(), read_csv(&path).expect("good rows"))]);
         let catalogue = features::catalogue().expect("the built-in catalogue is sound");
         let lexicon = Lexicon::load(true, &[]).expect("the built-in lexicon is sound");
-        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let judge = Judge::new(&catalogue, lexicon, [0; 16]);
         let mut out = Vec::new();
         report(&by_language, &catalogue, &judge, &mut out).expect("a vector takes it");
         let out = String::from_utf8(out).expect("text");

@@ -113,7 +113,7 @@ mod tests {
         let catalogue = Catalogue::load(false, &[shop]).expect("a good catalogue");
         let english = SourceText::new("en", "language = 'en'\nrecovery = ['is back']\n");
         let lexicon = Lexicon::load(false, &[english]).expect("a good lexicon");
-        let judge = Judge::new(&catalogue, &lexicon, [0; 16]);
+        let judge = Judge::new(&catalogue, lexicon, [0; 16]);
         let mut rows = Vec::new();
         for _ in 0..20 {
             rows.push(row("shop spinning forever", 1, Some(Symptom::Loading)));

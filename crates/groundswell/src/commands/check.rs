@@ -29,18 +29,17 @@ pub(crate) struct Args {
 
 /// Checks everything and says how much there is.
 pub(crate) fn run(args: Args) -> Outcome {
-    let settings = args.settings.load()?;
+    let (settings, lexicon) = args.settings.load()?;
     #[cfg(feature = "kafka")]
     connecting::check(&settings.section)?;
-    let judge = settings.judge();
-    let unreachable = unreachable_entries(&judge, &settings.catalogue, &settings.lexicon);
+    let judge = settings.judge(lexicon.clone());
+    let unreachable = unreachable_entries(&judge, &settings.catalogue, &lexicon);
     if !unreachable.is_empty() {
         return Err(usage(anyhow::anyhow!("{}", unreachable.join("\n"))));
     }
     let languages: Vec<&str> =
-        settings.lexicon.languages().iter().map(|language| language.language.as_str()).collect();
-    let n_phrases: usize = settings
-        .lexicon
+        lexicon.languages().iter().map(|language| language.language.as_str()).collect();
+    let n_phrases: usize = lexicon
         .languages()
         .iter()
         .flat_map(|language| &language.phrases)
@@ -52,7 +51,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         settings.catalogue.services().len(),
         languages.len(),
         languages.join(", "),
-        settings.hash()
+        settings.hash
     )?;
     Ok(())
 }

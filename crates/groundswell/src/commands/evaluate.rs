@@ -146,7 +146,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 fn measure_synthetic(args: &Args, report: Option<BufWriter<File>>, stop: &StopFlag) -> Outcome {
-    let config = args.settings.load()?.config;
+    let config = args.settings.load()?.0.config;
     let extent = if args.quick { Extent::QUICK } else { Extent::FULL };
     let bar = progress::steps_bar(extent.n_worlds());
     let measured = synthetic::measure(args.seed, extent, &config, stop, &|| bar.inc(1));
@@ -204,8 +204,8 @@ fn read_truth(path: &Path, stop: &StopFlag) -> Result<Vec<Truth>, Failure> {
 }
 
 fn watch_posts(args: &Args, stop: &StopFlag, histories: Option<&mut Histories>) -> Result<Watched, Failure> {
-    let settings = args.settings.load()?;
-    let replayed = replaying::collect_events(&settings, &args.posts, stop, histories)?;
+    let (settings, lexicon) = args.settings.load()?;
+    let replayed = replaying::collect_events(&settings, lexicon, &args.posts, stop, histories)?;
     let watched_ms = replayed.last.zip(replayed.first).map_or(0, |(last, first)| last.ms_since(first));
     Ok(Watched {
         services: settings.catalogue,
@@ -221,7 +221,7 @@ fn watch_counts(
     stop: &StopFlag,
     histories: Option<&mut Histories>,
 ) -> Result<Watched, Failure> {
-    let config: Config = args.settings.load()?.config;
+    let config: Config = args.settings.load()?.0.config;
     let options =
         ScoreOptions { width: None, missing: Missing::Zero, config, keeps_rows: histories.is_some() };
     let mut kept = Keep { events: Vec::new(), histories };

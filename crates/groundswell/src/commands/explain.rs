@@ -128,13 +128,13 @@ pub(crate) fn run(args: Args) -> Done {
             "no <TEXT>, and standard input is a terminal; `-` reads from it all the same"
         )));
     }
-    let settings = args.settings.load()?;
+    let (settings, lexicon) = args.settings.load()?;
     if let Some(id) = &args.service
         && settings.catalogue.index_of(id).is_none()
     {
         return Err(usage(anyhow::anyhow!("--service {id}: the catalogue has no such service")));
     }
-    let judge = settings.judge();
+    let judge = settings.judge(lexicon);
     let mut explainer = Explainer {
         catalogue: &settings.catalogue,
         judge,

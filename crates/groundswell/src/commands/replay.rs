@@ -138,15 +138,15 @@ pub(crate) fn run(args: Args) -> Outcome {
             times::format(to)
         )));
     }
-    let settings = args.settings.load()?;
+    let (settings, lexicon) = args.settings.load()?;
     check_inputs(&args.files, from_kafka, to_kafka)?;
     if to_kafka {
         refuse_results(&args, from.or(to).is_some())?;
         return publish(&args, &settings);
     }
     let pipeline = match &args.snapshot_in {
-        Some(path) => settings.pipeline_from(path)?,
-        None => settings.pipeline(),
+        Some(path) => settings.pipeline_from(path, lexicon)?,
+        None => settings.pipeline(lexicon),
     };
     let stop = interrupt::stop_flag()?;
     let mut merge =
@@ -259,7 +259,7 @@ fn finish(
 ) -> Outcome {
     match snapshot {
         None => replay.finish(outputs)?,
-        Some(path) => write_whole(path, &replay.snapshot(settings.hash()))?,
+        Some(path) => write_whole(path, &replay.snapshot(settings.hash))?,
     }
     outputs.flush()
 }
@@ -289,7 +289,7 @@ struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     fn open(args: &Args, settings: &'a Settings, input_names: Vec<String>) -> Result<Self, Failure> {
         Ok(Self {
-            encoder: EventEncoder::new(&settings.catalogue, settings.hash()),
+            encoder: EventEncoder::new(&settings.catalogue, settings.hash),
             settings,
             format: args.format,
             stdout: io::stdout(),

@@ -71,12 +71,13 @@ enum Role {
 pub(crate) fn run(args: Args) -> Outcome {
     // First: reading the lexicon takes a while, and whoever is told to end meanwhile must not die of it.
     let stop = interrupt::stop_flag()?;
-    let settings = args.settings.load()?;
+    let (settings, lexicon) = args.settings.load()?;
     let (connection, names) = args.kafka.resolve(&settings.section)?;
     let metrics = connecting::metrics_address(args.metrics, &settings.section)?;
     args.log.start()?;
     running::run(Plan {
         settings,
+        lexicon,
         connection,
         names,
         runs_ingest: args.role != Role::Detect,

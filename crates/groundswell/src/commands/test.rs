@@ -55,10 +55,10 @@ const BINS_MAX: u64 = 800_000;
 
 /// Runs every case and tells of those that fail.
 pub(crate) fn run(args: Args) -> Outcome {
-    let settings = args.settings.load()?;
+    let (settings, lexicon) = args.settings.load()?;
     let files = files_of(&args.cases)?;
     let mut tester = Tester {
-        judge: settings.judge(),
+        judge: settings.judge(lexicon),
         settings: &settings,
         judgement: Judgement::default(),
         tallies: Tallies::default(),

@@ -99,7 +99,7 @@ impl Detect {
             self.shared.connection.failed(format!("cannot begin transactions as {id}"), &error)
         })?;
         let entries = read_state(&self.shared, partition)?;
-        let restored = Confluence::restore(&self.shared.settings.config, self.shared.hash, &entries);
+        let restored = Confluence::restore(&self.shared.settings.config, self.shared.settings.hash, &entries);
         let restored = restored.map_err(|error| other_state(&self.shared, &error))?;
         let (low, high) = group.fetch_watermarks(&self.shared.complaints, partition, REQUEST_TIMEOUT)?;
         let told_until = committed_offset(group, &self.shared.complaints, partition)?;
@@ -226,7 +226,7 @@ impl Member for Detect {
         match records::decode(
             message.payload().unwrap_or_default(),
             &self.shared.settings.catalogue,
-            self.shared.hash,
+            self.shared.settings.hash,
         ) {
             Ok(record) => task.handle_record(record, &self.shared),
             // Whoever runs with another catalogue or version must not be left out in silence.
@@ -295,7 +295,7 @@ impl Task {
             return;
         }
         self.confluence.handle_record(record);
-        let encoder = EventEncoder::new(&shared.settings.catalogue, shared.hash);
+        let encoder = EventEncoder::new(&shared.settings.catalogue, shared.settings.hash);
         let polled = std::iter::from_fn(|| self.confluence.poll());
         let encode = |event: Event| encoder.to_cloud_event(&event);
         self.events.extend(polled.map(encode));
@@ -304,7 +304,7 @@ impl Task {
     fn commit(&mut self, shared: &Shared, group: &Group<Detect>) -> Result<Ended, Failure> {
         let started = Instant::now();
         let saved_offset = self.next_offset + i64::from(failpoint::has_bug("off-by-one"));
-        let changes = self.confluence.take_changes(shared.hash, saved_offset);
+        let changes = self.confluence.take_changes(shared.settings.hash, saved_offset);
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&shared.complaints, self.partition, Offset::Offset(self.next_offset))?;
         let (alerts, state) = (shared.names.alerts(), shared.names.state());

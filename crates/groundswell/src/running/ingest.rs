@@ -98,7 +98,7 @@ pub(super) fn busy_frontier(shared: &Shared, metadata: &str) -> Option<EventTime
     if kept.is_idle || kept.is_finished {
         return None;
     }
-    Intake::restore(&shared.settings.config, shared.hash, &kept.intake).ok()?.frontier()
+    Intake::restore(&shared.settings.config, shared.settings.hash, &kept.intake).ok()?.frontier()
 }
 
 /// The member of the ingest group.
@@ -125,6 +125,7 @@ pub(super) struct Ingest {
 impl Ingest {
     pub(super) fn new(
         shared: &Arc<Shared>,
+        judge: Judge,
         outbox: Outbox,
         n_partitions: u32,
         ends: Option<BTreeMap<i32, i64>>,
@@ -132,7 +133,7 @@ impl Ingest {
         let now = Instant::now();
         Self {
             shared: Arc::clone(shared),
-            judge: shared.settings.judge(),
+            judge,
             judgement: Judgement::default(),
             outbox,
             n_partitions,
@@ -202,7 +203,7 @@ impl Ingest {
                 read_at_ms: partition.read_at_ms(),
                 is_idle: partition.is_idle(),
                 is_finished: partition.is_finished(),
-                intake: partition.intake().save(self.shared.hash),
+                intake: partition.intake().save(self.shared.settings.hash),
             };
             let metadata = committed.to_metadata();
             // Posts with long ids are set aside: a few posts later there is room again, and until then the place
@@ -334,7 +335,7 @@ impl Ingest {
         };
         let kept = Committed::of_metadata(metadata)
             .ok_or_else(|| anyhow!("the position committed for {source} has no state of ours beside it"))?;
-        let intake = Intake::restore(&self.shared.settings.config, self.shared.hash, &kept.intake)
+        let intake = Intake::restore(&self.shared.settings.config, self.shared.settings.hash, &kept.intake)
             .map_err(|error| other_state(&self.shared, &error))?;
         let partition =
             Partition::new(source, self.n_partitions, intake, offset, end).resumed(kept.read_at_ms);
@@ -456,7 +457,7 @@ impl Sender<'_> {
         match said {
             Said::Record(record) => {
                 let catalogue = &self.shared.settings.catalogue;
-                records::encode(record, catalogue, self.shared.hash, bytes);
+                records::encode(record, catalogue, self.shared.settings.hash, bytes);
                 let key = match &record.telling {
                     Telling::Complaint { complaint, .. } => {
                         let first = complaint

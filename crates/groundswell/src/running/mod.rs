@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use groundswell_core::{ConfigHash, EventTime, RestoreError};
+use groundswell_core::{EventTime, Judge, Lexicon, RestoreError};
 use groundswell_io::kafka::connection::{Connection, ConnectionContext, ConnectionError};
 use groundswell_io::kafka::topics::{self, TopicNames};
 use groundswell_io::lines::StopFlag;
@@ -56,6 +56,7 @@ const END_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
+    pub(crate) lexicon: Lexicon,
     pub(crate) connection: Connection,
     pub(crate) names: TopicNames,
     pub(crate) runs_ingest: bool,
@@ -68,7 +69,6 @@ pub(crate) struct Plan {
 /// What the threads share.
 struct Shared {
     settings: Settings,
-    hash: ConfigHash,
     connection: Connection,
     names: TopicNames,
     complaints: String,
@@ -80,7 +80,7 @@ struct Shared {
 
 /// Runs until the end of the input, a signal, or a failure.
 pub(crate) fn run(plan: Plan) -> Outcome {
-    let Plan { settings, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } = plan;
+    let Plan { settings, lexicon, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } = plan;
     match connection.probe(&stop) {
         Err(interrupted @ ConnectionError::Interrupted { .. }) => {
             tracing::warn!("{interrupted}");
@@ -89,11 +89,11 @@ pub(crate) fn run(plan: Plan) -> Outcome {
         probed => probed?,
     }
     let n_posts_partitions = topics::check(&connection, &names)?;
-    let hash = settings.hash();
+    let hash = settings.hash;
     let telemetry = Telemetry::new(hash.to_string(), connection.troubles().clone());
     let complaints = names.complaints();
     let busy = Mutex::default();
-    let shared = Arc::new(Shared { settings, hash, connection, names, complaints, telemetry, busy, stop });
+    let shared = Arc::new(Shared { settings, connection, names, complaints, telemetry, busy, stop });
     end_at_last(&shared.stop)?;
     let watcher = Watcher::new(&shared, n_posts_partitions, until_end, runs_detect)?;
     if let Some(address) = metrics {
@@ -101,11 +101,12 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     }
     tracing::info!(config_hash = %hash, posts_partitions = n_posts_partitions, "running");
     let ends = watcher.ends.clone();
+    let judge = runs_ingest.then(|| shared.settings.judge(lexicon));
     std::thread::scope(|scope| {
         let mut roles = Vec::new();
-        if runs_ingest {
+        if let Some(judge) = judge {
             shared.telemetry.expect(Role::Ingest);
-            let work = || run_ingest(&shared, n_posts_partitions, ends);
+            let work = || run_ingest(&shared, judge, n_posts_partitions, ends);
             roles.push(
                 std::thread::Builder::new()
                     .name("ingest".to_owned())
@@ -163,9 +164,14 @@ fn stopping<'a>(
     }
 }
 
-fn run_ingest(shared: &Arc<Shared>, n_partitions: u32, ends: Option<BTreeMap<i32, i64>>) -> Outcome {
+fn run_ingest(
+    shared: &Arc<Shared>,
+    judge: Judge,
+    n_partitions: u32,
+    ends: Option<BTreeMap<i32, i64>>,
+) -> Outcome {
     let outbox = Outbox::open(&shared.connection, &[], &shared.stop)?;
-    let member = Ingest::new(shared, outbox, n_partitions, ends);
+    let member = Ingest::new(shared, judge, outbox, n_partitions, ends);
     let group = join(shared, Role::Ingest, member)?;
     group.subscribe(&[&shared.names.posts])?;
     let outcome = drive(&group, &shared.stop);

@@ -280,7 +280,7 @@ mod tests {
             let config = Config::default();
             let source = SourceId { topic: "posts".into(), partition: 0 };
             Self {
-                judge: Judge::new(&catalogue, &lexicon, config.author_key),
+                judge: Judge::new(&catalogue, lexicon, config.author_key),
                 judgement: Judgement::default(),
                 outcomes: OutcomeCounts::default(),
                 partition: Partition::new(source, 1, Intake::new(&config), 0, end),
