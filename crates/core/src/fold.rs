@@ -55,6 +55,8 @@ impl Word {
 pub(crate) struct FoldedText {
     letters: String,
     words: Vec<Word>,
+    /// Where in the letters an apostrophe stood, in order.
+    apostrophes: Vec<u32>,
     sentence: u16,
     clause: u16,
 }
@@ -70,23 +72,39 @@ impl FoldedText {
         &self.letters[word.start as usize..word.end as usize]
     }
 
+    /// The numbers of the words that end in an `s` behind an apostrophe.
+    pub(crate) fn genitives(&self) -> impl Iterator<Item = usize> {
+        let ends_so = |place: u32| {
+            let at = self.words.partition_point(|word| word.end <= place);
+            let word = self.words.get(at).filter(|word| word.start < place && word.end == place + 1)?;
+            self.letters(word).ends_with('s').then_some(at)
+        };
+        self.apostrophes.iter().filter_map(move |&place| ends_so(place))
+    }
+
     /// Replaces the content by the folded `text`.
     pub(crate) fn fold(&mut self, text: &str) {
         self.letters.clear();
         self.words.clear();
+        self.apostrophes.clear();
         self.sentence = 0;
         self.clause = 0;
         if text.is_ascii() {
             self.letters.push_str(text);
             // Without early exit, so that it is one vectorised pass.
             if text.bytes().fold(false, |found, byte| found | (byte == b'\'') | (byte == b'`')) {
-                self.letters.retain(|c| c != '\'' && c != '`');
+                let (mut n_kept, apostrophes) = (0, &mut self.apostrophes);
+                self.letters.retain(|c| {
+                    let is_kept = c != '\'' && c != '`';
+                    if is_kept { n_kept += 1 } else { apostrophes.push(n_kept) }
+                    is_kept
+                });
             }
             self.letters.make_ascii_lowercase();
         } else if is_nfkc_quick(text.chars()) == IsNormalized::Yes {
-            push_folded(&mut self.letters, text.chars());
+            push_folded(&mut self.letters, &mut self.apostrophes, text.chars());
         } else {
-            push_folded(&mut self.letters, text.nfkc());
+            push_folded(&mut self.letters, &mut self.apostrophes, text.nfkc());
         }
         // Taken out so that words can be pushed while its bytes are looked at.
         let letters = std::mem::take(&mut self.letters);
@@ -268,10 +286,12 @@ fn digit(c: char, zero: char) -> char {
     char::from_digit(c as u32 - zero as u32, 10).expect("ten digits in a row")
 }
 
-/// Appends `text` in lower case and without what is dropped.
-fn push_folded(out: &mut String, text: impl Iterator<Item = char>) {
-    for c in text.filter(|&c| !is_dropped(c)) {
+/// Appends `text` in lower case and without what is dropped; notes where apostrophes were.
+fn push_folded(out: &mut String, apostrophes: &mut Vec<u32>, text: impl Iterator<Item = char>) {
+    for c in text {
         match c {
+            '\'' | '’' => apostrophes.push(out.len() as u32),
+            _ if is_dropped(c) => {}
             '\0'..='\x7f' => out.push(c.to_ascii_lowercase()),
             'ı' | 'İ' => out.push('i'),
             'ß' | 'ẞ' => out.push_str("ss"),

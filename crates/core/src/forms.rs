@@ -64,12 +64,6 @@ impl Forms {
         self.endings.entry(ending.into()).or_default().push(language);
     }
 
-    /// What `language` hangs onto words of names.
-    pub(crate) fn endings_of(&self, language: LanguageTag) -> impl Iterator<Item = &str> {
-        let endings = self.endings.iter().filter(move |(_, languages)| languages.contains(&language));
-        endings.map(|(ending, _)| ending.as_ref())
-    }
-
     /// Adds a word that endings are hung onto, if it is long enough.
     pub(crate) fn insert_stem(&mut self, word: &str) {
         if word.chars().count() >= STEM_LETTERS_MIN {

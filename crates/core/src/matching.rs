@@ -11,7 +11,7 @@ use crate::cue_table::CueTable;
 use crate::fold::{FoldedText, WordKind};
 use crate::handles::service_by_name;
 use crate::lexicon::{Lexicon, Symptom, Tier};
-use crate::phrases::{Hit, PhraseTrie, PhraseTrieBuilder};
+use crate::phrases::{Hit, Node, PhraseTrie, PhraseTrieBuilder};
 
 /// A BCP 47 primary subtag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,12 +141,12 @@ impl Index {
     }
 
     fn add_catalogue(&mut self, catalogue: &Catalogue, trie: &mut PhraseTrieBuilder<Mark>) {
-        let mut context_ids: FxHashMap<String, u32> = FxHashMap::default();
+        let mut context_ids: FxHashMap<Node, u32> = FxHashMap::default();
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
             for alias in &service.aliases {
-                trie.insert_name(alias, Mark::Alias(index));
-                self.hashtags.entry(joined(alias)).or_insert((index, false));
+                let joined = trie.insert_name(alias, Mark::Alias(index));
+                self.hashtags.entry(joined).or_insert((index, false));
             }
             for phrase in &service.exclude {
                 trie.insert(phrase, Mark::Excludes(index));
@@ -163,8 +163,9 @@ impl Index {
             let mut needed = Vec::new();
             for phrase in &service.require_any {
                 let n_known = u32::try_from(context_ids.len()).expect("far fewer than 2^32 contexts");
-                let id = *context_ids.entry(crate::phrases::folded_key(phrase)).or_insert(n_known);
-                trie.insert(phrase, Mark::Context(id));
+                let node = trie.node_of(phrase, true);
+                let id = *context_ids.entry(node).or_insert(n_known);
+                trie.insert_at(node, Mark::Context(id));
                 needed.push(id);
             }
             needed.sort_unstable();
@@ -269,6 +270,8 @@ impl Index {
         scan.text.fold(text);
         scan.mentions.clear();
         self.trie.find(&scan.text, post_language, &mut scan.word_ids, &mut scan.hits);
+        let is_name = |mark| matches!(mark, Mark::Alias(_));
+        self.trie.find_genitives(&scan.text, &mut scan.word_ids, &mut scan.hits, is_name);
         for hit in &scan.hits {
             if let Mark::Alias(service) = hit.value {
                 let certain = !self.is_ambiguous(service, post_language, &scan.hits);

@@ -19,9 +19,11 @@ use crate::words::{WordId, Words};
 pub(crate) const PHRASE_WORDS_MAX: usize = 24;
 /// How many words a `*` may skip: "can't *really even* log in"; more joins words of different thoughts.
 const GAP_WORDS_MAX: usize = 2;
+/// The longest name that is looked for in the genitive.
+const GENITIVE_WORDS_MAX: usize = 4;
 
 /// Numbers a node of the trie; 0 is the root, which no edge leads to.
-type Node = u32;
+pub(crate) type Node = u32;
 
 /// Beginnings of words, which lead to nodes as whole words do.
 #[derive(Debug, Default)]
@@ -52,9 +54,9 @@ pub(crate) struct PhraseTrieBuilder<V> {
     values: Vec<(Node, V)>,
     prefixes: Prefixes,
     folded: FoldedText,
+    /// The words of the phrase that [`Self::node_of`] was asked for last.
+    phrase: Vec<WordId>,
     forms: Forms,
-    /// The last edge of each name of several words: the word before it leads by this word to that node.
-    name_ends: Vec<(Node, WordId, Node)>,
 }
 
 /// A trie of phrases, each with a value of type `V`.
@@ -105,8 +107,8 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             values: Vec::new(),
             prefixes: Prefixes::default(),
             folded: FoldedText::default(),
+            phrase: Vec::new(),
             forms: Forms::default(),
-            name_ends: Vec::new(),
         }
     }
 
@@ -125,31 +127,16 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         }
     }
 
-    /// Adds a name, whose words people inflect.
-    pub(crate) fn insert_name(&mut self, name: &str, value: V) {
-        for word in folded_key(name).split(' ') {
+    /// Adds a name, whose words people inflect, and gives it as it looks written together, as in hashtags.
+    pub(crate) fn insert_name(&mut self, name: &str, value: V) -> Box<str> {
+        self.insert(name, value);
+        let mut joined = String::new();
+        for &word in &self.phrase {
+            let word = self.words.word(word);
             self.forms.insert_stem(word);
+            joined.push_str(word);
         }
-        if let Some((before, word, end)) = self.insert_words(name, value, true) {
-            self.name_ends.push((before, word, end));
-        }
-    }
-
-    /// Lets each name of several words end in its genitive, where that is a word of its own which would not be taken for a
-    /// form: "Hydro One's" folds to "hydro ones".
-    fn insert_genitives(&mut self) {
-        let endings: Vec<&str> = self.forms.endings_of(LanguageTag::ENGLISH).collect();
-        let mut genitive = String::new();
-        for &(before, word, end) in &self.name_ends {
-            for ending in &endings {
-                genitive.clear();
-                genitive.push_str(self.words.word(word));
-                genitive.push_str(ending);
-                if let Some(word) = self.words.get(&genitive) {
-                    self.edges.entry((before, word)).or_insert(end);
-                }
-            }
-        }
+        joined.into()
     }
 
     /// Adds the beginning of a word; see [`crate::cues::prefixes`] for the lengths that are looked up.
@@ -166,14 +153,14 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 
     /// The finished trie.
     pub(crate) fn build(mut self) -> PhraseTrie<V> {
-        self.insert_genitives();
         self.words.shrink();
         self.prefixes.words.shrink();
         // A stable sort: values of one phrase stay in the order in which they were added.
         self.values.sort_by_key(|&(node, _)| node);
         let mut nodes = vec![NodeEntry::default(); self.n_nodes as usize + 1];
+        let mut values_from = 0;
         for (node, entry) in (0..).zip(nodes.iter_mut()) {
-            let values_from = self.values.partition_point(|&(other, _)| other < node);
+            values_from += self.values[values_from..].iter().take_while(|&&(other, _)| other < node).count();
             entry.values_from = u32::try_from(values_from).expect("far fewer than 2^32 values");
             entry.gap = self.gaps.get(&node).copied().unwrap_or(0);
         }
@@ -194,18 +181,28 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 
     /// Adds a phrase.
     pub(crate) fn insert(&mut self, phrase: &str, value: V) {
-        self.insert_words(phrase, value, true);
+        let node = self.node_of(phrase, true);
+        self.insert_at(node, value);
     }
 
     /// Adds a cue: a word that only cues have may yet be a form of a name.
     pub(crate) fn insert_cue(&mut self, cue: &str, value: V) {
-        self.insert_words(cue, value, false);
+        let node = self.node_of(cue, false);
+        self.insert_at(node, value);
     }
 
-    /// Adds `phrase`, and tells its last edge if it has several words.
-    fn insert_words(&mut self, phrase: &str, value: V, is_phrase: bool) -> Option<(Node, WordId, Node)> {
+    /// Adds a value to the phrase whose node [`Self::node_of`] told.
+    pub(crate) fn insert_at(&mut self, node: Node, value: V) {
+        if node != 0 {
+            self.values.push((node, value));
+        }
+    }
+
+    /// The node of `phrase`, the same for all that fold to the same words; 0 if it has none. `is_phrase` as for
+    /// [`Self::insert`], not for [`Self::insert_cue`].
+    pub(crate) fn node_of(&mut self, phrase: &str, is_phrase: bool) -> Node {
         let mut node = 0;
-        let mut last = None;
+        self.phrase.clear();
         for part in phrase.split_whitespace() {
             if part == "*" {
                 let next = self.gaps.get(&node).copied().unwrap_or_else(|| self.new_node());
@@ -216,20 +213,16 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             let mut folded = std::mem::take(&mut self.folded);
             folded.fold(part);
             for word in folded.words().iter().filter(|word| word.kind != WordKind::Host) {
-                let (word, next) = self.descend(node, folded.letters(word), is_phrase);
-                last = (node != 0).then_some((node, word, next));
-                node = next;
+                node = self.descend(node, folded.letters(word), is_phrase);
             }
             self.folded = folded;
         }
-        if node != 0 {
-            self.values.push((node, value));
-        }
-        last
+        node
     }
 
-    fn descend(&mut self, node: Node, letters: &str, is_phrase: bool) -> (WordId, Node) {
+    fn descend(&mut self, node: Node, letters: &str, is_phrase: bool) -> Node {
         let word = self.words.insert(letters);
+        self.phrase.push(word);
         if word as usize == self.first.len() {
             self.first.push(0);
             self.in_phrases.push(false);
@@ -240,7 +233,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
             _ => self.edges.get(&(node, word)).copied().unwrap_or(0),
         };
         if known != 0 {
-            return (word, known);
+            return known;
         }
         let next = self.new_node();
         if node == 0 {
@@ -248,7 +241,7 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         } else {
             self.edges.insert((node, word), next);
         }
-        (word, next)
+        next
     }
 
     fn new_node(&mut self) -> Node {
@@ -311,6 +304,36 @@ impl<V: Copy> PhraseTrie<V> {
                     self.follow(node, start, start + 1, ids, hits);
                 }
             }
+        }
+    }
+
+    /// Finds besides, where `is_name` holds, the phrases whose last word stands in the genitive, if that is a word of its own
+    /// that was found as such: "Hydro One's" folds to "hydro ones". `ids` is what [`Self::find`] left.
+    pub(crate) fn find_genitives(
+        &self,
+        text: &FoldedText,
+        ids: &mut [Option<u32>],
+        hits: &mut Vec<Hit<V>>,
+        is_name: impl Fn(V) -> bool,
+    ) {
+        for at in text.genitives() {
+            let letters = text.letters(&text.words()[at]);
+            let known = |letters| self.words.get(letters).filter(|&id| self.in_phrases[id as usize]);
+            let stem = letters.strip_suffix('s').and_then(known);
+            let Some((genitive, stem)) = known(letters).zip(stem) else { continue };
+            ids[at] = Some(stem);
+            let n_before = hits.len();
+            for start in (at + 1).saturating_sub(GENITIVE_WORDS_MAX)..=at {
+                if let Some(id) = ids[start] {
+                    self.follow(self.first[id as usize], start, start + 1, ids, hits);
+                }
+            }
+            let mut n = 0;
+            hits.retain(|hit| {
+                n += 1;
+                n <= n_before || (hit.end == at + 1 && is_name(hit.value))
+            });
+            ids[at] = Some(genitive);
         }
     }
 
@@ -425,22 +448,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_several_words_has_a_genitive_though_that_is_a_word_of_its_own() {
+    fn a_name_is_known_in_the_genitive_though_that_is_a_word_of_its_own() {
         let mut builder = PhraseTrieBuilder::new();
-        builder.insert("the ones", "ones");
         builder.insert_name("hydro one", "name");
-        builder.insert_name("one", "one");
+        builder.insert("the ones", "ones");
         builder.insert("no one", "phrase");
-        builder.insert_affixes(&[], &["s".to_owned()], LanguageTag::ENGLISH);
         let trie = builder.build();
         let mut folded = FoldedText::default();
         let mut values = |text| {
             folded.fold(text);
             let (mut ids, mut hits) = (Vec::new(), Vec::new());
             trie.find(&folded, None, &mut ids, &mut hits);
+            trie.find_genitives(&folded, &mut ids, &mut hits, |value| value == "name");
             hits.iter().map(|hit| hit.value).collect::<Vec<&str>>()
         };
-        assert_eq!(values("Hydro One's map, the ones"), ["name", "ones"]);
+        assert_eq!(values("the ones at Hydro One's"), ["ones", "name"]);
+        assert_eq!(values("Hydro One’s été map"), ["name"]);
+        assert_eq!(values("hydro ones"), [] as [&str; 0]);
         assert_eq!(values("no one's here"), [] as [&str; 0]);
     }
 
