@@ -15,8 +15,8 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::builtin::{CUE_FILES, LEXICON_FILES};
 use crate::cues::{PREFIX_LETTERS, Sign};
@@ -108,7 +108,7 @@ pub struct CueGroup {
     pub category: Option<String>,
     /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`. There are
     /// hundreds of thousands in all, nearly all so short that they need no allocation of their own.
-    pub any: Vec<CompactString>,
+    pub any: Vec<SmolStr>,
 }
 
 /// Words that tell what fails, or what does not, in a post that complains.
@@ -120,7 +120,7 @@ pub struct TellGroup {
     /// How clearly, negative if they tell against it: the votes of a symptom's words are added up, and a phrase of the rules has 1.5 for its own (1.2 for `access`).
     pub votes: f64,
     /// The words, written as those of [`CueGroup`].
-    pub any: Vec<CompactString>,
+    pub any: Vec<SmolStr>,
 }
 
 /// The lexicon of one language.
