@@ -357,7 +357,8 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
     }
     // "e&" is compared as "e", which stands in every second post.
     let is_letter = |name: &String| {
-        let may_be = name.chars().filter(|c| c.is_alphanumeric()).take(2).count() == 1;
+        // What stands behind an `@` or a link's host does not count.
+        let may_be = name.contains(['@', ':']) || name.chars().filter(|c| c.is_alphanumeric()).count() == 1;
         let folded = if may_be { crate::phrases::folded_key(name) } else { String::new() };
         folded.len() == 1 && folded.is_ascii()
     };

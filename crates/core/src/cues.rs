@@ -7,8 +7,8 @@
 //!
 //! > [`LOG_ODDS_PER_WEIGHT`] · (w + Σ weight(c) − ½)
 //!
-//! so that cues are in the unit of the tiers, and a language without cues is judged by its rules alone. A cue may weigh
-//! more, or less, for services of a category: its weight is then the sum of both parts. `crates/trainer`
+//! so that cues are in the unit of the tiers, and a language without cues is judged by its rules alone. A constant may be
+//! among them ([`Sign::Post`]). A cue may weigh more, or less, for services of a category: its weight is then the sum of both parts. `crates/trainer`
 //! fits the weights with an L2 penalty (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 2nd ed.,
 //! §4.4) and writes them down as lexicon files.
 
@@ -79,6 +79,7 @@ signs! {
     SaysNews "says_news" "Words of a report.",
     SaysRecovery "says_recovery" "Words that say that it works again.",
     StrangeWord "strange_word" "Each word, up to ten, that no cue with a weight holds, where no phrase of tier A or B counts.",
+    Post "post" "Any post in which no phrase of tier A or B counts: what its words are added to.",
 }
 
 impl Sign {
@@ -215,9 +216,14 @@ impl CueSum {
                 }
             }
         }
-        if language.weight(Sign::StrangeWord) != 0 && !self.signs.contains(&Sign::Counts) {
-            let n = self.n_strange_words(scan);
-            self.signs.extend(std::iter::repeat_n(Sign::StrangeWord, n));
+        if !self.signs.contains(&Sign::Counts) {
+            if language.weight(Sign::StrangeWord) != 0 {
+                let n = self.n_strange_words(scan);
+                self.signs.extend(std::iter::repeat_n(Sign::StrangeWord, n));
+            }
+            if language.weight(Sign::Post) != 0 {
+                self.signs.push(Sign::Post);
+            }
         }
         // Of several places of a cue the first outside such a phrase is kept.
         self.found.sort_unstable_by_key(|found| (found.id, found.adds_only, found.start));

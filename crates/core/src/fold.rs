@@ -72,12 +72,13 @@ impl FoldedText {
         &self.letters[word.start as usize..word.end as usize]
     }
 
-    /// The numbers of the words that end in an `s` behind an apostrophe.
+    /// The numbers of the plain words that end in an `s` behind an apostrophe.
     pub(crate) fn genitives(&self) -> impl Iterator<Item = usize> {
         let ends_so = |place: u32| {
             let at = self.words.partition_point(|word| word.end <= place);
-            let word = self.words.get(at).filter(|word| word.start < place && word.end == place + 1)?;
-            self.letters(word).ends_with('s').then_some(at)
+            let word = self.words.get(at).filter(|word| word.kind == WordKind::Plain)?;
+            let is_behind_name = word.start < place && word.end == place + 1;
+            (is_behind_name && self.letters(word).ends_with('s')).then_some(at)
         };
         self.apostrophes.iter().filter_map(move |&place| ends_so(place))
     }
@@ -95,8 +96,12 @@ impl FoldedText {
             if text.bytes().fold(false, |found, byte| found | (byte == b'\'') | (byte == b'`')) {
                 let (mut n_kept, apostrophes) = (0, &mut self.apostrophes);
                 self.letters.retain(|c| {
-                    let is_kept = c != '\'' && c != '`';
-                    if is_kept { n_kept += 1 } else { apostrophes.push(n_kept) }
+                    let is_kept = !is_apostrophe(c);
+                    if is_kept {
+                        n_kept += 1;
+                    } else {
+                        note(apostrophes, n_kept);
+                    }
                     is_kept
                 });
             }
@@ -252,11 +257,24 @@ fn is_word_char(c: char) -> bool {
         || (!c.is_ascii() && !is_unspaced(c) && (c.is_alphanumeric() || is_indic(c) || is_combining_mark(c)))
 }
 
-/// What does not count when words are compared: apostrophes, marks on letters, invisible characters, skin tones.
+/// What stands for an apostrophe; it does not count when words are compared.
+fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '’' | '‘' | 'ʼ' | '`' | '´')
+}
+
+/// Adds a place to those of apostrophes, once.
+fn note(apostrophes: &mut Vec<u32>, place: usize) {
+    let place = u32::try_from(place).expect("a folded text is far below 4 GiB");
+    if apostrophes.last() != Some(&place) {
+        apostrophes.push(place);
+    }
+}
+
+/// What does not count either: marks on letters, invisible characters, skin tones.
 fn is_dropped(c: char) -> bool {
     matches!(
         c,
-        '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
             | '\u{fe00}'..='\u{fe0f}' | '\u{300}'..='\u{36f}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}'
             | '\u{93c}' | '\u{1f3fb}'..='\u{1f3ff}'
     )
@@ -290,7 +308,7 @@ fn digit(c: char, zero: char) -> char {
 fn push_folded(out: &mut String, apostrophes: &mut Vec<u32>, text: impl Iterator<Item = char>) {
     for c in text {
         match c {
-            '\'' | '’' => apostrophes.push(out.len() as u32),
+            _ if is_apostrophe(c) => note(apostrophes, out.len()),
             _ if is_dropped(c) => {}
             '\0'..='\x7f' => out.push(c.to_ascii_lowercase()),
             'ı' | 'İ' => out.push('i'),
@@ -310,7 +328,7 @@ fn push_folded(out: &mut String, apostrophes: &mut Vec<u32>, text: impl Iterator
             '०'..='९' => out.push(digit(c, '०')),
             // Latin, Greek, Cyrillic, Hebrew and Arabic letters carry marks that people leave out when they type.
             '\u{80}'..='\u{6ff}' | '\u{1e00}'..='\u{1fff}' => decompose_canonical(c, |part| {
-                if !is_dropped(part) {
+                if !is_dropped(part) && !is_apostrophe(part) {
                     out.extend(part.to_lowercase());
                 }
             }),

@@ -818,6 +818,26 @@ says_not_now = -0.4
     }
 
     #[test]
+    fn a_constant_is_added_where_no_phrase_counts() {
+        let source = |text: &str| SourceText::new("test", text);
+        let catalogue = Catalogue::load(false, &[source(CATALOGUE)]).expect("a good catalogue");
+        let words = "language = 'nl'\nphrases = [{ tier = 'A', symptom = 'access', any = ['is down'] }]\n\
+                     cues = [{ weight = 0.9, any = ['kapot'] }]\nsigns = { post = -0.3 }";
+        let lexicon = Lexicon::load(false, &[source(words)]).expect("a good lexicon");
+        let judge = Judge::new(&catalogue, lexicon, [7; 16]);
+        let mut judgement = Judgement::default();
+        let mut weight = |text: &str| {
+            judge.judge(&Post { lang: Some("nl"), ..Post::of_text(text) }, &mut judgement);
+            let constant = judge.signs(&judgement).find(|(sign, _)| *sign == Sign::Post);
+            (judgement.accusations().first().map(|accusation| accusation.weight), constant)
+        };
+        let constant = Some((Sign::Post, -0.3));
+        assert_eq!(weight("spotify is down"), (Some(1.0), None));
+        assert_eq!(weight("spotify kapot"), (Some(0.6), constant));
+        assert_eq!(weight("spotify"), (None, constant));
+    }
+
+    #[test]
     fn what_the_rules_found_is_told_where_there_are_no_cues() {
         let (judge, _) = judge();
         let mut judgement = Judgement::default();

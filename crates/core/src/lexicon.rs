@@ -365,10 +365,8 @@ mod tests {
     #[test]
     fn the_builtin_lexicon_has_fifteen_languages_and_no_problem() {
         let files: Vec<SourceText> = builtin_files().collect();
-        let as_a_user_would = Lexicon::load(false, &files).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        let lexicon = Lexicon::load(true, &[]).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        assert_eq!(lexicon.languages().len(), 15);
-        assert_eq!(lexicon, as_a_user_would);
+        let checked = Lexicon::load(false, &files).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert_eq!(checked.languages().len(), 15);
     }
 
     #[test]

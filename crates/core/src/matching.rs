@@ -13,6 +13,11 @@ use crate::handles::service_by_name;
 use crate::lexicon::{Lexicon, Symptom, Tier};
 use crate::phrases::{Hit, Node, PhraseTrie, PhraseTrieBuilder};
 
+/// English words that an apostrophe and `s` behind them are "is" or "us" after, not the genitive.
+const CONTRACTED: &[&str] = &["that", "what", "there", "here", "where", "when", "who", "how", "she", "let"];
+/// The shortest word that may stand in the genitive, bytes: "it's" and "he's" are not.
+const GENITIVE_BYTES_MIN: usize = 3;
+
 /// A BCP 47 primary subtag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LanguageTag([u8; 3]);
@@ -145,8 +150,8 @@ impl Index {
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
             for alias in &service.aliases {
-                let joined = trie.insert_name(alias, Mark::Alias(index));
-                self.hashtags.entry(joined).or_insert((index, false));
+                trie.insert_name(alias, Mark::Alias(index));
+                self.hashtags.entry(joined(alias)).or_insert((index, false));
             }
             for phrase in &service.exclude {
                 trie.insert(phrase, Mark::Excludes(index));
@@ -163,7 +168,7 @@ impl Index {
             let mut needed = Vec::new();
             for phrase in &service.require_any {
                 let n_known = u32::try_from(context_ids.len()).expect("far fewer than 2^32 contexts");
-                let node = trie.node_of(phrase, true);
+                let node = trie.path_to(phrase, true);
                 let id = *context_ids.entry(node).or_insert(n_known);
                 trie.insert_at(node, Mark::Context(id));
                 needed.push(id);
@@ -270,8 +275,7 @@ impl Index {
         scan.text.fold(text);
         scan.mentions.clear();
         self.trie.find(&scan.text, post_language, &mut scan.word_ids, &mut scan.hits);
-        let is_name = |mark| matches!(mark, Mark::Alias(_));
-        self.trie.find_genitives(&scan.text, &mut scan.word_ids, &mut scan.hits, is_name);
+        self.find_genitives(scan);
         for hit in &scan.hits {
             if let Mark::Alias(service) = hit.value {
                 let certain = !self.is_ambiguous(service, post_language, &scan.hits);
@@ -300,6 +304,30 @@ impl Index {
         self.drop_doubtful(scan);
         scan.mentions.sort_by_key(|mention| (mention.start, mention.end, mention.service));
         scan.mentions.dedup();
+    }
+
+    /// Finds names in the genitive where that is a word of its own and was found as such: "Hydro One's" folds to
+    /// "hydro ones". What is excluded as a plural ("notions") is not meant then.
+    fn find_genitives(&self, scan: &mut Scan) {
+        let Scan { text, hits, word_ids, .. } = scan;
+        for at in text.genitives() {
+            let genitive = text.letters(&text.words()[at]);
+            let stem = genitive.strip_suffix('s').unwrap_or(genitive);
+            if stem.len() < GENITIVE_BYTES_MIN || CONTRACTED.contains(&stem) {
+                continue;
+            }
+            let n_before = hits.len();
+            self.trie.find_over(text, at, stem, word_ids, hits);
+            hits.extract_if(n_before.., |hit| !matches!(hit.value, Mark::Alias(_) | Mark::Excludes(_)))
+                .for_each(drop);
+            let named = |hit: &Hit<Mark>| hit.end == at + 1 && matches!(hit.value, Mark::Alias(_));
+            if hits[n_before..].iter().any(named) {
+                hits.extract_if(..n_before, |hit| {
+                    hit.end == at + 1 && matches!(hit.value, Mark::Excludes(_))
+                })
+                .for_each(drop);
+            }
+        }
     }
 
     /// The language of what people append to a name in a hashtag, where the word at `at` is that and ends its sentence:
@@ -442,6 +470,45 @@ hashtags = ['am']
         check("apple music on icloud", &["apple-music"]);
         check("#applemusic", &["apple-music"]);
         check("#AM", &["apple-music"]);
+    }
+
+    #[test]
+    fn a_name_is_known_in_the_genitive_though_that_is_a_word_of_its_own() {
+        let catalogue = "[[service]]\nid = 'hydro'\nname = 'Hydro One'\naliases = ['hydro one', 'hydro that']\n\
+                         exclude = ['hydro one shares', 'ones hydro']\n\
+                         [[service]]\nid = 'notion'\nname = 'Notion'\naliases = ['notion']\nexclude = ['notions']";
+        let catalogue = Catalogue::load(false, &[SourceText::new("c", catalogue)]).expect("a good catalogue");
+        let words = "language = 'en'\nnews = ['no one', 'thats', 'the ones']";
+        let lexicon = Lexicon::load(false, &[SourceText::new("l", words)]).expect("a good lexicon");
+        let index = Index::new(&catalogue, lexicon);
+        let mut scan = Scan::default();
+        let mut named = |text: &str| {
+            index.scan(text, None, &mut scan);
+            let ids = scan.mentions.iter().map(|mention| catalogue.service(mention.service).id.clone());
+            ids.collect::<Vec<String>>()
+        };
+        for text in [
+            "Hydro One's map",
+            "can't see Hydro One's",
+            "日本 Hydro One’s",
+            "été, Hydro One`s",
+            "'hydro One''s'",
+        ] {
+            assert_eq!(named(text), ["hydro"], "{text}");
+        }
+        assert_eq!(named("the Notion's page, not the notions"), ["notion"]);
+        for text in [
+            "hydro ones",
+            "Hydro, one's down",
+            "Hydro that's",
+            "Hydro One's shares",
+            "hydro @one's",
+            "notions",
+        ] {
+            assert_eq!(named(text), [] as [&str; 0], "{text}");
+        }
+        // Nothing grows with the square of them.
+        assert_eq!(named(&format!("hydro one{}s", "'".repeat(60_000))), ["hydro"]);
     }
 
     #[test]

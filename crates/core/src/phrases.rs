@@ -19,7 +19,7 @@ use crate::words::{WordId, Words};
 pub(crate) const PHRASE_WORDS_MAX: usize = 24;
 /// How many words a `*` may skip: "can't *really even* log in"; more joins words of different thoughts.
 const GAP_WORDS_MAX: usize = 2;
-/// The longest name that is looked for in the genitive.
+/// The words before a genitive, itself included, in which a name of it is looked for.
 const GENITIVE_WORDS_MAX: usize = 4;
 
 /// Numbers a node of the trie; 0 is the root, which no edge leads to.
@@ -54,7 +54,7 @@ pub(crate) struct PhraseTrieBuilder<V> {
     values: Vec<(Node, V)>,
     prefixes: Prefixes,
     folded: FoldedText,
-    /// The words of the phrase that [`Self::node_of`] was asked for last.
+    /// The words of the phrase that [`Self::path_to`] led to last.
     phrase: Vec<WordId>,
     forms: Forms,
 }
@@ -127,16 +127,12 @@ impl<V: Copy> PhraseTrieBuilder<V> {
         }
     }
 
-    /// Adds a name, whose words people inflect, and gives it as it looks written together, as in hashtags.
-    pub(crate) fn insert_name(&mut self, name: &str, value: V) -> Box<str> {
+    /// Adds a name, whose words people inflect.
+    pub(crate) fn insert_name(&mut self, name: &str, value: V) {
         self.insert(name, value);
-        let mut joined = String::new();
         for &word in &self.phrase {
-            let word = self.words.word(word);
-            self.forms.insert_stem(word);
-            joined.push_str(word);
+            self.forms.insert_stem(self.words.word(word));
         }
-        joined.into()
     }
 
     /// Adds the beginning of a word; see [`crate::cues::prefixes`] for the lengths that are looked up.
@@ -181,26 +177,26 @@ impl<V: Copy> PhraseTrieBuilder<V> {
 
     /// Adds a phrase.
     pub(crate) fn insert(&mut self, phrase: &str, value: V) {
-        let node = self.node_of(phrase, true);
+        let node = self.path_to(phrase, true);
         self.insert_at(node, value);
     }
 
     /// Adds a cue: a word that only cues have may yet be a form of a name.
     pub(crate) fn insert_cue(&mut self, cue: &str, value: V) {
-        let node = self.node_of(cue, false);
+        let node = self.path_to(cue, false);
         self.insert_at(node, value);
     }
 
-    /// Adds a value to the phrase whose node [`Self::node_of`] told.
+    /// Adds a value to the phrase whose node [`Self::path_to`] told.
     pub(crate) fn insert_at(&mut self, node: Node, value: V) {
         if node != 0 {
             self.values.push((node, value));
         }
     }
 
-    /// The node of `phrase`, the same for all that fold to the same words; 0 if it has none. `is_phrase` as for
-    /// [`Self::insert`], not for [`Self::insert_cue`].
-    pub(crate) fn node_of(&mut self, phrase: &str, is_phrase: bool) -> Node {
+    /// Makes the way to `phrase` and tells its node, the same for all that fold to the same words; 0 if it has none.
+    /// `is_phrase` as for [`Self::insert`], not for [`Self::insert_cue`].
+    pub(crate) fn path_to(&mut self, phrase: &str, is_phrase: bool) -> Node {
         let mut node = 0;
         self.phrase.clear();
         for part in phrase.split_whitespace() {
@@ -307,34 +303,27 @@ impl<V: Copy> PhraseTrie<V> {
         }
     }
 
-    /// Finds besides, where `is_name` holds, the phrases whose last word stands in the genitive, if that is a word of its own
-    /// that was found as such: "Hydro One's" folds to "hydro ones". `ids` is what [`Self::find`] left.
-    pub(crate) fn find_genitives(
+    /// Finds besides what leads over word `at` if that is read as `letters`, and within its clause. `ids` is what
+    /// [`Self::find`] left.
+    pub(crate) fn find_over(
         &self,
         text: &FoldedText,
+        at: usize,
+        letters: &str,
         ids: &mut [Option<u32>],
         hits: &mut Vec<Hit<V>>,
-        is_name: impl Fn(V) -> bool,
     ) {
-        for at in text.genitives() {
-            let letters = text.letters(&text.words()[at]);
-            let known = |letters| self.words.get(letters).filter(|&id| self.in_phrases[id as usize]);
-            let stem = letters.strip_suffix('s').and_then(known);
-            let Some((genitive, stem)) = known(letters).zip(stem) else { continue };
-            ids[at] = Some(stem);
-            let n_before = hits.len();
-            for start in (at + 1).saturating_sub(GENITIVE_WORDS_MAX)..=at {
-                if let Some(id) = ids[start] {
-                    self.follow(self.first[id as usize], start, start + 1, ids, hits);
-                }
+        let Some(id) = self.words.get(letters).filter(|&id| Some(id) != ids[at]) else { return };
+        let found_as = ids[at].replace(id);
+        let n_before = hits.len();
+        let is_near = |&start: &usize| text.words()[start].clause == text.words()[at].clause;
+        for start in ((at + 1).saturating_sub(GENITIVE_WORDS_MAX)..=at).filter(is_near) {
+            if let Some(id) = ids[start] {
+                self.follow(self.first[id as usize], start, start + 1, ids, hits);
             }
-            let mut n = 0;
-            hits.retain(|hit| {
-                n += 1;
-                n <= n_before || (hit.end == at + 1 && is_name(hit.value))
-            });
-            ids[at] = Some(genitive);
         }
+        ids[at] = found_as;
+        hits.extract_if(n_before.., |hit| hit.end <= at).for_each(drop);
     }
 
     /// Follows the trie from `node`, reached by the words `[start, end)`. Recursion is as deep as a phrase is long.
@@ -445,27 +434,6 @@ mod tests {
     fn unspaced_scripts_match_as_substrings() {
         check(&["落ちた", "서버 다운"], "また落ちたよ", &["落ちた"]);
         check(&["落ちた", "서버 다운"], "서버다운됨", &["서버 다운"]);
-    }
-
-    #[test]
-    fn a_name_is_known_in_the_genitive_though_that_is_a_word_of_its_own() {
-        let mut builder = PhraseTrieBuilder::new();
-        builder.insert_name("hydro one", "name");
-        builder.insert("the ones", "ones");
-        builder.insert("no one", "phrase");
-        let trie = builder.build();
-        let mut folded = FoldedText::default();
-        let mut values = |text| {
-            folded.fold(text);
-            let (mut ids, mut hits) = (Vec::new(), Vec::new());
-            trie.find(&folded, None, &mut ids, &mut hits);
-            trie.find_genitives(&folded, &mut ids, &mut hits, |value| value == "name");
-            hits.iter().map(|hit| hit.value).collect::<Vec<&str>>()
-        };
-        assert_eq!(values("the ones at Hydro One's"), ["ones", "name"]);
-        assert_eq!(values("Hydro One’s été map"), ["name"]);
-        assert_eq!(values("hydro ones"), [] as [&str; 0]);
-        assert_eq!(values("no one's here"), [] as [&str; 0]);
     }
 
     #[test]

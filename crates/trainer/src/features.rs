@@ -65,6 +65,11 @@ impl Example {
         std::iter::repeat_n(Sign::StrangeWord, if self.signs.contains(&Sign::Counts) { 0 } else { n })
     }
 
+    /// The sign of a post in which no phrase counts.
+    pub(crate) fn constant(&self) -> Option<Sign> {
+        (!self.signs.contains(&Sign::Counts)).then_some(Sign::Post)
+    }
+
     /// How much it teaches.
     pub(crate) fn importance(&self) -> f64 {
         if self.is_certain { 1.0 } else { UNCERTAIN_WEIGHT }

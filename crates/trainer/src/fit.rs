@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) by_category: bool,
     /// Whether words of which nothing is known speak against a complaint.
     pub(crate) strange_words: bool,
+    /// Whether a post without a phrase that counts has a weight before its words.
+    pub(crate) constant: bool,
 }
 
 /// What was learned of one language.
@@ -52,7 +54,8 @@ impl Fitted {
         let of_sign = |sign| self.signs.iter().find(|(other, _)| *other == sign).map_or(0.0, |s| s.1);
         let cues: f64 = row.cues.iter().map(|&cue| self.weights[cue]).sum();
         let strange = row.strange_words(|cue| self.weights[cue] != 0.0);
-        let signs: f64 = row.signs.iter().copied().chain(strange).map(of_sign).sum();
+        let signs = row.signs.iter().copied().chain(strange).chain(row.constant());
+        let signs: f64 = signs.map(of_sign).sum();
         let besides = pairs(row).filter_map(|pair| self.by_category.get(&pair));
         row.rules_weight + cues + signs + besides.sum::<f64>() >= 0.5
     }
@@ -123,7 +126,8 @@ fn fit_cues(
     let lines_of = |row: &&Example| {
         let cues = row.cues.iter().filter_map(|&cue| place[cue]);
         let strange = with_strange_words.then(|| row.strange_words(|cue| place[cue].is_some()));
-        let signs = row.signs.iter().copied().chain(strange.into_iter().flatten());
+        let constant = row.constant().filter(|_| settings.constant);
+        let signs = row.signs.iter().copied().chain(strange.into_iter().flatten()).chain(constant);
         let signs = signs.map(|sign| kept.len() + sign as usize);
         let features: Vec<usize> = cues.chain(signs).collect();
         let besides: Vec<usize> = pairs(row).filter_map(|pair| places.get(&pair).copied()).collect();
@@ -141,7 +145,10 @@ fn fit_cues(
         vec![line(both, importance / 2.0), line(features, importance / 2.0)]
     };
     let lines: Vec<Line> = rows.iter().flat_map(lines_of).collect();
-    let log_odds = minimise(first_pair + places.len(), |at| loss_and_gradient(&lines, at, settings.penalty));
+    let counts = kept.len() + Sign::Counts as usize;
+    let at_least = [(counts, LOG_ODDS_PER_WEIGHT * COUNTS_WEIGHT_MIN)];
+    let log_odds =
+        minimise(first_pair + places.len(), &at_least, |at| loss_and_gradient(&lines, at, settings.penalty));
     let rounded = |at: usize| {
         let weight = (log_odds[at] / LOG_ODDS_PER_WEIGHT * WEIGHT_STEPS).round() / WEIGHT_STEPS;
         if weight.abs() < settings.weight_min { 0.0 } else { weight }
@@ -150,10 +157,7 @@ fn fit_cues(
     for (at, &cue) in kept.iter().enumerate() {
         weights[cue] = rounded(at);
     }
-    let signs = Sign::ALL.iter().map(|&sign| {
-        let weight = rounded(kept.len() + sign as usize);
-        (sign, if sign == Sign::Counts { weight.max(COUNTS_WEIGHT_MIN) } else { weight })
-    });
+    let signs = Sign::ALL.iter().map(|&sign| (sign, rounded(kept.len() + sign as usize)));
     Fitted {
         signs: signs.filter(|&(_, weight)| weight != 0.0).collect(),
         by_category: places
@@ -193,8 +197,11 @@ mod tests {
     #[test]
     fn one_weight_is_where_penalty_and_loss_balance() {
         let lines = [line(&[0], 1.0), line(&[0], 1.0), line(&[0], 1.0), line(&[0], -1.0)];
-        let found = minimise(1, |at| loss_and_gradient(&lines, at, 1.0));
+        let found = minimise(1, &[], |at| loss_and_gradient(&lines, at, 1.0));
         assert!((found[0] - 0.5052).abs() < 1e-3, "{found:?}");
+        let bound = |least| minimise(1, &[(0, least)], |at| loss_and_gradient(&lines, at, 1.0))[0];
+        assert!((bound(0.3) - 0.5052).abs() < 1e-3);
+        assert_eq!(bound(0.7), 0.7);
     }
 
     /// `n` rows with one cue and no rule, of which every other complains; `category` is that of a row.
@@ -213,7 +220,15 @@ mod tests {
     }
 
     fn settings(weight_min: f64, false_cost: f64, by_category: bool) -> Settings {
-        Settings { penalty: 0.5, rows_min: 2, weight_min, false_cost, by_category, strange_words: false }
+        Settings {
+            penalty: 0.5,
+            rows_min: 2,
+            weight_min,
+            false_cost,
+            by_category,
+            strange_words: false,
+            constant: false,
+        }
     }
 
     /// Half of the rows complain: dear false complaints make the cue speak against.
@@ -239,6 +254,24 @@ mod tests {
         examples.rows.iter_mut().for_each(|row| (row.category, row.is_complaint) = (Some(0), true));
         let found = fitted(&examples, true);
         assert!(found.weight(0) > 2.0 * found.by_category[&(0, 0)].max(0.05), "{found:?}");
+    }
+
+    /// One cue in one row of ten, and no other in the rest, of which none complains.
+    #[test]
+    fn a_constant_is_what_rows_have_in_common() {
+        let mut examples = rows_of_one_cue(100, |_| None);
+        for (n, row) in examples.rows.iter_mut().enumerate() {
+            row.is_complaint = n.is_multiple_of(10);
+            row.cues = if row.is_complaint { vec![0] } else { vec![] };
+        }
+        let fitted = |constant| fit(&examples, &Settings { constant, ..settings(0.0, 1.0, false) }, |_| true);
+        let found = fitted(true);
+        let (_, constant) = found.signs.iter().find(|(sign, _)| *sign == Sign::Post).expect("a constant");
+        assert!(*constant < -0.3, "{found:?}");
+        let right = |fitted: &Fitted| {
+            examples.rows.iter().filter(|row| fitted.complains(row) == row.is_complaint).count()
+        };
+        assert_eq!((right(&fitted(false)), right(&found)), (10, 100));
     }
 
     /// One cue in all rows; those that do not complain have a word besides that stands in no other.

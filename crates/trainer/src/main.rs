@@ -40,7 +40,7 @@ struct Args {
     posts: Option<PathBuf>,
     /// Learn nothing: tell how the lexicon that is built in judges the rows, the certain ones and all.
     #[arg(long, conflicts_with_all = [
-        "out", "categories", "penalty", "rows_min", "weight_min", "false_cost", "by_category", "strange_words", "folds",
+        "out", "categories", "penalty", "rows_min", "weight_min", "false_cost", "by_category", "strange_words", "constant", "folds",
     ])]
     measure: bool,
     /// Where to write the cues of each language.
@@ -71,6 +71,10 @@ struct Args {
     /// Learn besides what words weigh of which nothing is known: most speak of something else.
     #[arg(long)]
     strange_words: bool,
+    /// Learn besides what a post without a phrase that counts weighs before its words: for rows of which as few complain as
+    /// of the posts to judge.
+    #[arg(long)]
+    constant: bool,
     /// In how many parts the rows are cut, each judged by what was learned from the others; 0 for not at all.
     #[arg(long, default_value_t = 5)]
     folds: usize,
@@ -102,6 +106,7 @@ fn main() -> Result<()> {
         false_cost: args.false_cost,
         by_category: args.by_category,
         strange_words: args.strange_words,
+        constant: args.constant,
     };
     writeln!(out, "lang   rows   precision recall F1     right symptom, of rows left out")?;
     let mut by_category = ByCategory::default();

@@ -5,19 +5,27 @@ const STEPS_MAX: usize = 2000;
 /// Stop when no weight moves by more in a step.
 const TOLERANCE: f64 = 1e-5;
 
-/// The `n` weights at which a convex loss is least.
-pub(crate) fn minimise(n: usize, loss_and_gradient: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> Vec<f64> {
+/// The `n` weights at which a convex loss is least, the weights named in `at_least` not below the value with them (each
+/// step is projected: Beck and Teboulle 2009).
+pub(crate) fn minimise(
+    n: usize,
+    at_least: &[(usize, f64)],
+    loss_and_gradient: impl Fn(&[f64]) -> (f64, Vec<f64>),
+) -> Vec<f64> {
     let mut at = vec![0.0; n];
+    at_least.iter().for_each(|&(weight, value)| at[weight] = f64::max(value, 0.0));
     let mut ahead = at.clone();
     let mut momentum: f64 = 1.0;
     let mut step = 1.0;
     for _ in 0..STEPS_MAX {
         let (loss, gradient) = loss_and_gradient(&ahead);
-        let steepness: f64 = gradient.iter().map(|g| g * g).sum();
         let next = loop {
-            let next: Vec<f64> = ahead.iter().zip(&gradient).map(|(x, g)| x - step * g).collect();
+            let mut next: Vec<f64> = ahead.iter().zip(&gradient).map(|(x, g)| x - step * g).collect();
+            at_least.iter().for_each(|&(weight, value)| next[weight] = next[weight].max(value));
+            let moved = || next.iter().zip(&ahead).map(|(a, b)| a - b);
+            let promised: f64 = gradient.iter().zip(moved()).map(|(g, d)| g * d + d * d / (2.0 * step)).sum();
             // A step is short enough when it falls by half of what the slope promises.
-            if loss_and_gradient(&next).0 <= loss - step / 2.0 * steepness {
+            if loss_and_gradient(&next).0 <= loss + promised {
                 break next;
             }
             step /= 2.0;

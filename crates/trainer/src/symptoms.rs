@@ -119,7 +119,7 @@ fn by_regression(rows: &[(&Example, Symptom)], rows_min: usize) -> Vec<(usize, V
         })
         .collect();
     let n = Symptom::ALL.len();
-    let found = minimise(places.len() * n, |at| softmax_loss_and_gradient(&lines, at));
+    let found = minimise(places.len() * n, &[], |at| softmax_loss_and_gradient(&lines, at));
     let votes = found.chunks_exact(n).map(|votes| votes.try_into().expect("a vote for each symptom"));
     places.into_keys().zip(votes).collect()
 }

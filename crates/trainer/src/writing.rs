@@ -129,6 +129,7 @@ mod tests {
             false_cost: 1.0,
             by_category: true,
             strange_words: false,
+            constant: false,
         };
         let tells = symptoms::tells(&examples, settings.rows_min, |_| true);
         toml("en", &rows, &examples, &fit(&examples, &settings, |_| true), &tells)

@@ -39,12 +39,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
     let languages: Vec<&str> =
         lexicon.languages().iter().map(|language| language.language.as_str()).collect();
-    let n_phrases: usize = lexicon
-        .languages()
-        .iter()
-        .flat_map(|language| &language.phrases)
-        .map(|group| group.any.len())
-        .sum();
+    let n_phrases: usize =
+        lexicon.languages().iter().flat_map(|language| &language.phrases).map(|group| group.any.len()).sum();
     writeln!(
         stdout(),
         "sound: {} services; {n_phrases} phrases in {} languages ({}); configuration {}",

@@ -80,7 +80,8 @@ struct Shared {
 
 /// Runs until the end of the input, a signal, or a failure.
 pub(crate) fn run(plan: Plan) -> Outcome {
-    let Plan { settings, lexicon, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } = plan;
+    let Plan { settings, lexicon, connection, names, runs_ingest, runs_detect, until_end, metrics, stop } =
+        plan;
     match connection.probe(&stop) {
         Err(interrupted @ ConnectionError::Interrupted { .. }) => {
             tracing::warn!("{interrupted}");
@@ -95,13 +96,13 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     let busy = Mutex::default();
     let shared = Arc::new(Shared { settings, connection, names, complaints, telemetry, busy, stop });
     end_at_last(&shared.stop)?;
+    let judge = runs_ingest.then(|| shared.settings.judge(lexicon));
     let watcher = Watcher::new(&shared, n_posts_partitions, until_end, runs_detect)?;
     if let Some(address) = metrics {
         http::serve(address, Arc::clone(&shared))?;
     }
     tracing::info!(config_hash = %hash, posts_partitions = n_posts_partitions, "running");
     let ends = watcher.ends.clone();
-    let judge = runs_ingest.then(|| shared.settings.judge(lexicon));
     std::thread::scope(|scope| {
         let mut roles = Vec::new();
         if let Some(judge) = judge {
