@@ -109,6 +109,8 @@ impl FoldedText {
         } else if is_nfkc_quick(text.chars()) == IsNormalized::Yes {
             push_folded(&mut self.letters, &mut self.apostrophes, text.chars());
         } else {
+            // NFKC makes a space and a mark of it.
+            let text = text.chars().map(|c| if c == '´' { '\'' } else { c });
             push_folded(&mut self.letters, &mut self.apostrophes, text.nfkc());
         }
         // Taken out so that words can be pushed while its bytes are looked at.
@@ -259,7 +261,7 @@ fn is_word_char(c: char) -> bool {
 
 /// What stands for an apostrophe; it does not count when words are compared.
 fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '’' | '‘' | 'ʼ' | '`' | '´')
+    matches!(c, '\'' | '’' | '‘' | 'ʼ' | '`')
 }
 
 /// Adds a place to those of apostrophes, once.
@@ -328,7 +330,7 @@ fn push_folded(out: &mut String, apostrophes: &mut Vec<u32>, text: impl Iterator
             '०'..='९' => out.push(digit(c, '०')),
             // Latin, Greek, Cyrillic, Hebrew and Arabic letters carry marks that people leave out when they type.
             '\u{80}'..='\u{6ff}' | '\u{1e00}'..='\u{1fff}' => decompose_canonical(c, |part| {
-                if !is_dropped(part) && !is_apostrophe(part) {
+                if !is_dropped(part) {
                     out.extend(part.to_lowercase());
                 }
             }),

@@ -157,7 +157,11 @@ fn fit_cues(
     for (at, &cue) in kept.iter().enumerate() {
         weights[cue] = rounded(at);
     }
-    let signs = Sign::ALL.iter().map(|&sign| (sign, rounded(kept.len() + sign as usize)));
+    let signs = Sign::ALL.iter().map(|&sign| {
+        let weight = rounded(kept.len() + sign as usize);
+        // What the bound promises no cut-off takes away.
+        (sign, if sign == Sign::Counts { weight.max(COUNTS_WEIGHT_MIN) } else { weight })
+    });
     Fitted {
         signs: signs.filter(|&(_, weight)| weight != 0.0).collect(),
         by_category: places
@@ -199,9 +203,22 @@ mod tests {
         let lines = [line(&[0], 1.0), line(&[0], 1.0), line(&[0], 1.0), line(&[0], -1.0)];
         let found = minimise(1, &[], |at| loss_and_gradient(&lines, at, 1.0));
         assert!((found[0] - 0.5052).abs() < 1e-3, "{found:?}");
-        let bound = |least| minimise(1, &[(0, least)], |at| loss_and_gradient(&lines, at, 1.0))[0];
-        assert!((bound(0.3) - 0.5052).abs() < 1e-3);
-        assert_eq!(bound(0.7), 0.7);
+    }
+
+    /// f(x, y) = (x − 1)² + (y + 2)² + xy: without a bound (8/3, −10/3); with y ≥ −1 the least of (x − 1)² − x, at 3/2.
+    #[test]
+    fn a_bound_moves_the_other_weights_too() {
+        let f = |at: &[f64]| {
+            let (x, y) = (at[0], at[1]);
+            let loss = (x - 1.0) * (x - 1.0) + (y + 2.0) * (y + 2.0) + x * y;
+            (loss, vec![2.0 * (x - 1.0) + y, 2.0 * (y + 2.0) + x])
+        };
+        let close = |found: Vec<f64>, expected: [f64; 2]| {
+            found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3)
+        };
+        assert!(close(minimise(2, &[], f), [8.0 / 3.0, -10.0 / 3.0]));
+        assert!(close(minimise(2, &[(1, -1.0)], f), [1.5, -1.0]));
+        assert!(close(minimise(2, &[(1, -5.0)], f), [8.0 / 3.0, -10.0 / 3.0]), "a bound that binds nothing");
     }
 
     /// `n` rows with one cue and no rule, of which every other complains; `category` is that of a row.

@@ -24,7 +24,7 @@ pub(crate) fn minimise(
             at_least.iter().for_each(|&(weight, value)| next[weight] = next[weight].max(value));
             let moved = || next.iter().zip(&ahead).map(|(a, b)| a - b);
             let promised: f64 = gradient.iter().zip(moved()).map(|(g, d)| g * d + d * d / (2.0 * step)).sum();
-            // A step is short enough when it falls by half of what the slope promises.
+            // A step is short enough when it falls by what the slope and its length promise.
             if loss_and_gradient(&next).0 <= loss + promised {
                 break next;
             }
