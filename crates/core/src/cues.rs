@@ -8,9 +8,9 @@
 //! > [`LOG_ODDS_PER_WEIGHT`] · (w + Σ weight(c) − ½)
 //!
 //! so that cues are in the unit of the tiers, and a language without cues is judged by its rules alone. A constant may be
-//! among them ([`Sign::Post`]). A cue may weigh more, or less, for services of a category: its weight is then the sum of both parts. `crates/trainer`
-//! fits the weights with an L2 penalty (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 2nd ed.,
-//! §4.4) and writes them down as lexicon files.
+//! among them ([`Sign::Post`]). A cue may weigh more, or less, for services of a category: its weight is then the sum of
+//! both parts. `crates/trainer` fits the weights with an L2 penalty (Hastie, Tibshirani, Friedman, *The Elements of
+//! Statistical Learning*, 2nd ed., §4.4) and writes them down as lexicon files.
 
 use serde::{Deserialize, Serialize};
 

@@ -285,8 +285,7 @@ impl<V: Copy> PhraseTrie<V> {
             WordKind::Plain | WordKind::Hashtag => self.id_of(text.letters(word), language),
             WordKind::Handle | WordKind::Host => None,
         }));
-        for (start, id) in ids.iter().enumerate() {
-            let word = &text.words()[start];
+        for (start, word) in text.words().iter().enumerate() {
             if word.kind == WordKind::Plain && self.prefixes.starts.may_hold(text.letters(word)) {
                 let known = |prefix| self.prefixes.node_of(prefix);
                 for node in prefixes(text.letters(word)).filter_map(known) {
@@ -294,12 +293,7 @@ impl<V: Copy> PhraseTrie<V> {
                     hits.extend(values.iter().map(|&value| Hit { value, start, end: start + 1 }));
                 }
             }
-            if let Some(id) = id {
-                let node = self.first[*id as usize];
-                if node != 0 {
-                    self.follow(node, start, start + 1, ids, hits);
-                }
-            }
+            self.follow_from(start, ids, hits);
         }
     }
 
@@ -318,12 +312,18 @@ impl<V: Copy> PhraseTrie<V> {
         let n_before = hits.len();
         let is_near = |&start: &usize| text.words()[start].clause == text.words()[at].clause;
         for start in ((at + 1).saturating_sub(GENITIVE_WORDS_MAX)..=at).filter(is_near) {
-            if let Some(id) = ids[start] {
-                self.follow(self.first[id as usize], start, start + 1, ids, hits);
-            }
+            self.follow_from(start, ids, hits);
         }
         ids[at] = found_as;
         hits.extract_if(n_before.., |hit| hit.end <= at).for_each(drop);
+    }
+
+    /// Follows the trie from word `start`, if some phrase begins with it.
+    fn follow_from(&self, start: usize, ids: &[Option<u32>], hits: &mut Vec<Hit<V>>) {
+        let node = ids[start].map_or(0, |id| self.first[id as usize]);
+        if node != 0 {
+            self.follow(node, start, start + 1, ids, hits);
+        }
     }
 
     /// Follows the trie from `node`, reached by the words `[start, end)`. Recursion is as deep as a phrase is long.

@@ -40,7 +40,8 @@ struct Args {
     posts: Option<PathBuf>,
     /// Learn nothing: tell how the lexicon that is built in judges the rows, the certain ones and all.
     #[arg(long, conflicts_with_all = [
-        "out", "categories", "penalty", "rows_min", "weight_min", "false_cost", "by_category", "strange_words", "constant", "folds",
+        "out", "categories", "penalty", "rows_min", "weight_min", "false_cost", "by_category", "strange_words",
+        "constant", "folds",
     ])]
     measure: bool,
     /// Where to write the cues of each language.
