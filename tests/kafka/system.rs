@@ -1,6 +1,7 @@
 //! An installation under test: topics of its own on a broker, processes, and what they publish.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,11 +15,17 @@ const BROKER_VARIABLE: &str = "GROUNDSWELL_TEST_KAFKA";
 /// How long anything may take before a test is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Says what a test leaves out and why, past the harness: that keeps to itself what a test prints that passes.
+pub(crate) fn say_left_out(why: &str, what: &str) {
+    let line = format!("left out, for {why}: {what}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
+}
+
 /// The shared broker; `None`, having said so, where there is none.
 pub(crate) fn broker(left_out: &str) -> Option<String> {
     let found = std::env::var(BROKER_VARIABLE).ok().filter(|value| !value.is_empty());
     if found.is_none() {
-        eprintln!("left out, for {BROKER_VARIABLE} is not set: {left_out}");
+        say_left_out(&format!("{BROKER_VARIABLE} is not set"), left_out);
     }
     found
 }
@@ -27,7 +34,7 @@ pub(crate) fn broker(left_out: &str) -> Option<String> {
 pub(crate) fn broker_to_fail(left_out: &str) -> Option<String> {
     let broker = broker(left_out)?;
     if !cfg!(feature = "failpoints") {
-        eprintln!("left out, for the program is built without the feature failpoints: {left_out}");
+        say_left_out("the program is built without the feature failpoints", left_out);
         return None;
     }
     Some(broker)

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::the_error;
 use crate::common::{Folder, Run, groundswell};
-use crate::system::{Cluster, broker};
+use crate::system::{Cluster, broker, say_left_out};
 
 /// The password of a user: a canary, for no output may have it.
 fn password(user: &str) -> String {
@@ -161,9 +161,7 @@ fn tls_where_it_is_not_spoken_or_not_trusted_is_told() {
     let plain = run(&cluster.bootstrap, &[]).exits(1);
     the_error(&plain.says(&[&no_connection, "if it wants TLS or a password, set security.protocol"]));
     if !cfg!(feature = "tls") {
-        eprintln!(
-            "left out, for this build has no TLS: certificates that are not trusted, and those that are"
-        );
+        say_left_out("this build has no TLS", "certificates that are not trusted, and those that are");
         return;
     }
     let tls = ("SECURITY_PROTOCOL", "ssl");

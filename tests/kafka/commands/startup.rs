@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Client, NOBODY, the_error};
 use crate::common::{Folder, Run, groundswell, run};
-use crate::system::{System, broker};
+use crate::system::{System, broker, say_left_out};
 
 /// A command with these variables.
 #[track_caller]
@@ -169,7 +169,7 @@ fn settings_that_the_library_does_not_take_are_named_by_where_they_were_written(
 #[test]
 fn a_build_without_tls_says_so_when_it_is_asked_for() {
     if cfg!(feature = "tls") {
-        eprintln!("left out, for this build has TLS: what a build without says");
+        say_left_out("this build has TLS", "what a build without says");
         return;
     }
     let needs = "this program was built without TLS and SASL: build it with --features tls";
