@@ -93,7 +93,11 @@ pub(crate) fn find(
     addressed: Option<ServiceIndex>,
     findings: &mut Vec<Finding>,
 ) {
-    let context = Context { index, scan, post_language, addressed };
+    let markers = scan.hits.iter().filter_map(|hit| match hit.value {
+        Mark::Marker(marker, language) if index.speaks(post_language, language) => Some((marker, hit)),
+        _ => None,
+    });
+    let context = Context { index, scan, markers: markers.collect(), post_language, addressed };
     for hit in &scan.hits {
         if let Mark::Phrase(id) = hit.value
             && index.speaks(post_language, index.phrase(id).language)
@@ -122,6 +126,8 @@ pub(crate) fn find(
 struct Context<'a> {
     index: &'a Index,
     scan: &'a Scan,
+    /// The markers of the post's language.
+    markers: Vec<(Marker, &'a Hit<Mark>)>,
     post_language: Option<LanguageTag>,
     addressed: Option<ServiceIndex>,
 }
@@ -199,11 +205,7 @@ impl Context<'_> {
                 found = Some(verdict);
             }
         };
-        for hit in &self.scan.hits {
-            let Mark::Marker(marker, language) = hit.value else { continue };
-            if !self.index.speaks(self.post_language, language) {
-                continue;
-            }
+        for &(marker, hit) in &self.markers {
             let overlaps = hit.start < end && start < hit.end;
             let is_inside = start <= hit.start && hit.end <= end;
             match marker {

@@ -394,7 +394,21 @@ impl Index {
         if mentions.is_empty() {
             return;
         }
+        // What the hits say is gathered once: a text may name services thousands of times.
         let all = mentions.clone();
+        let (mut excluded, mut contexts) = (Vec::new(), Vec::new());
+        for hit in hits.iter() {
+            match hit.value {
+                Mark::Excludes(service) => excluded.push((service, hit.start, hit.end)),
+                Mark::Context(id) => contexts.push(id),
+                _ => {}
+            }
+        }
+        contexts.sort_unstable();
+        contexts.dedup();
+        let mut certain: Vec<_> =
+            all.iter().filter(|named| named.certain).map(|named| named.service).collect();
+        certain.sort_unstable();
         let covers = |start: usize, end: usize, inner: &Mention| start <= inner.start && inner.end <= end;
         mentions.retain(|mention| {
             let in_longer_name = all.iter().any(|other| {
@@ -402,15 +416,13 @@ impl Index {
                     && other.end - other.start > mention.end - mention.start
                     && covers(other.start, other.end, mention)
             });
-            let is_excluded = hits.iter().any(|hit| {
-                hit.value == Mark::Excludes(mention.service) && covers(hit.start, hit.end, mention)
-            });
+            let is_excluded = excluded
+                .iter()
+                .any(|&(service, start, end)| service == mention.service && covers(start, end, mention));
             let has_context = || {
                 let needed = &self.ambiguities[mention.service.as_usize()].context;
-                all.iter().any(|other| other.service == mention.service && other.certain)
-                    || hits.iter().any(
-                        |hit| matches!(hit.value, Mark::Context(id) if needed.binary_search(&id).is_ok()),
-                    )
+                certain.binary_search(&mention.service).is_ok()
+                    || contexts.iter().any(|id| needed.binary_search(id).is_ok())
             };
             !in_longer_name && !is_excluded && (mention.certain || has_context())
         });
