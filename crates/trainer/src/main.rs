@@ -72,8 +72,7 @@ struct Args {
     /// Learn besides what words weigh of which nothing is known: most speak of something else.
     #[arg(long)]
     strange_words: bool,
-    /// Learn besides what a post without a phrase that counts weighs before its words: for rows most of which are real
-    /// posts.
+    /// Learn besides what a post without a phrase that counts weighs before its words.
     #[arg(long)]
     constant: bool,
     /// In how many parts the rows are cut, each judged by what was learned from the others; 0 for not at all.
