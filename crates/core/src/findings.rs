@@ -126,7 +126,7 @@ pub(crate) fn find(
 struct Context<'a> {
     index: &'a Index,
     scan: &'a Scan,
-    /// The markers of the post's language.
+    /// The markers of the languages that the post is read in.
     markers: Vec<(Marker, &'a Hit<Mark>)>,
     post_language: Option<LanguageTag>,
     addressed: Option<ServiceIndex>,

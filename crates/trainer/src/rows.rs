@@ -142,4 +142,14 @@ mod tests {
             assert!(row.id.is_empty() || !posts.contains(&row.id), "{}", row.id);
         }
     }
+
+    /// A post in two languages would be learned from twice, perhaps with two labels.
+    #[test]
+    fn no_post_is_labelled_twice() {
+        let mut ids = BTreeSet::new();
+        let files = files("training/held-out", "csv").into_iter().chain(files("training", "csv"));
+        for row in files.flat_map(|path| read_csv(&path).expect("rows")).filter(|row| row.text.is_empty()) {
+            assert!(ids.insert(row.id.clone()), "{}", row.id);
+        }
+    }
 }
