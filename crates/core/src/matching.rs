@@ -394,8 +394,8 @@ impl Index {
         if mentions.is_empty() {
             return;
         }
-        // What the hits say is gathered once: a text may name services thousands of times.
         let all = mentions.clone();
+        // What the hits say is gathered once: a text may name services thousands of times.
         let (mut excluded, mut contexts) = (Vec::new(), Vec::new());
         for hit in hits.iter() {
             match hit.value {
