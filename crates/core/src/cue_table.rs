@@ -3,8 +3,6 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use crate::cues::{Hundredths, Sign, hundredths};
 use crate::lexicon::{Language, Symptom};
 use crate::matching::LanguageTag;
@@ -89,13 +87,12 @@ struct Entry {
     tells_end: u32,
 }
 
-/// A cue while its groups are gathered.
-#[derive(Default)]
-struct Draft<'a> {
-    text: &'a str,
-    weight: Hundredths,
-    by_category: Vec<(CueCategory, Hundredths)>,
-    tells: Vec<(Symptom, Hundredths)>,
+/// What one group of a lexicon says of a cue.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Weight(Hundredths),
+    ByCategory(CueCategory, Hundredths),
+    Tells(Symptom, Hundredths),
 }
 
 impl CueTable {
@@ -105,32 +102,36 @@ impl CueTable {
         if language.cues.is_empty() && language.tells.is_empty() && language.signs.is_empty() {
             return;
         }
-        let mut drafts: Vec<Draft> = Vec::new();
-        let mut numbers: FxHashMap<&str, usize> = FxHashMap::default();
+        let mut parts: Vec<(&str, Part)> = Vec::new();
         for group in &language.cues {
-            let category = group.category.as_deref().map(|name| self.number_category(name));
-            for text in &group.any {
-                let (cue, weight) = (draft(text, &mut numbers, &mut drafts), hundredths(group.weight));
-                match category {
-                    Some(category) => cue.by_category.push((category, weight)),
-                    None => cue.weight += weight,
-                }
-            }
+            let weight = hundredths(group.weight);
+            let part = match &group.category {
+                Some(name) => Part::ByCategory(self.number_category(name), weight),
+                None => Part::Weight(weight),
+            };
+            parts.extend(group.any.iter().map(|text| (text, part)));
         }
         for group in &language.tells {
-            for text in &group.any {
-                let cue = draft(text, &mut numbers, &mut drafts);
-                cue.tells.push((group.symptom, hundredths(group.votes)));
-            }
+            let part = Part::Tells(group.symptom, hundredths(group.votes));
+            parts.extend(group.any.iter().map(|text| (text, part)));
         }
+        // A stable sort: what groups say of a cue stays in their order.
+        parts.sort_by_key(|&(text, _)| text);
         let from = end_of(self.entries.len());
-        for (id, cue) in (from..).zip(&drafts) {
-            insert(cue.text, id);
-            self.letters.push_str(cue.text);
-            self.by_category.extend(&cue.by_category);
-            self.tells.extend(&cue.tells);
+        for of_one in parts.chunk_by(|(a, _), (b, _)| a == b) {
+            let text = of_one[0].0;
+            insert(text, end_of(self.entries.len()));
+            self.letters.push_str(text);
+            let mut weight = 0;
+            for &(_, part) in of_one {
+                match part {
+                    Part::Weight(more) => weight += more,
+                    Part::ByCategory(category, weight) => self.by_category.push((category, weight)),
+                    Part::Tells(symptom, votes) => self.tells.push((symptom, votes)),
+                }
+            }
             self.entries.push(Entry {
-                weight: cue.weight,
+                weight,
                 letters_end: end_of(self.letters.len()),
                 by_category_end: end_of(self.by_category.len()),
                 tells_end: end_of(self.tells.len()),
@@ -181,19 +182,6 @@ impl CueTable {
     }
 }
 
-/// The draft of `text` among `drafts`, a new one if it is new.
-fn draft<'a, 'b>(
-    text: &'a str,
-    numbers: &mut FxHashMap<&'a str, usize>,
-    drafts: &'b mut Vec<Draft<'a>>,
-) -> &'b mut Draft<'a> {
-    let at = *numbers.entry(text).or_insert_with(|| {
-        drafts.push(Draft { text, ..Draft::default() });
-        drafts.len() - 1
-    });
-    &mut drafts[at]
-}
-
 fn range(from: u32, to: u32) -> Range<usize> {
     from as usize..to as usize
 }
@@ -229,10 +217,10 @@ mod tests {
         }
         table.shrink();
         let inserted: Vec<(&str, u32)> = inserted.iter().map(|(text, id)| (text.as_str(), *id)).collect();
-        assert_eq!(inserted, [("stuck", 0), ("dead*", 1), ("code", 2), ("stuck", 3), ("weg", 4)]);
+        assert_eq!(inserted, [("code", 0), ("dead*", 1), ("stuck", 2), ("stuck", 3), ("weg", 4)]);
         let music = table.category("music").expect("cues name it");
         assert_eq!((table.category_name(music), table.category("sport")), ("music", None));
-        let [stuck, dead, code, german_stuck, weg] = [0, 1, 2, 3, 4].map(|id| table.get(id));
+        let [code, dead, stuck, german_stuck, weg] = [0, 1, 2, 3, 4].map(|id| table.get(id));
         assert_eq!((stuck.text(), stuck.weight(), stuck.by_category()), ("stuck", 50, &[][..]));
         assert_eq!(stuck.tells(), [(Symptom::Login, 100)]);
         assert_eq!(

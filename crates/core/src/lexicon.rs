@@ -16,11 +16,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
 
 use crate::builtin::{CUE_FILES, LEXICON_FILES};
 use crate::cues::{PREFIX_LETTERS, Sign};
 use crate::problem::{Problem, SourceText};
+use crate::word_list::WordList;
 
 /// The greatest weight of a cue or sign, and the most votes of a tell or category: more would decide alone against any
 /// phrase.
@@ -106,9 +106,8 @@ pub struct CueGroup {
     /// service of the catalogue has changes nothing.
     #[serde(default)]
     pub category: Option<String>,
-    /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`. There are
-    /// hundreds of thousands in all, nearly all so short that they need no allocation of their own.
-    pub any: Vec<SmolStr>,
+    /// The words; `lade*` stands for every word that begins so, and has four or six letters before the `*`.
+    pub any: WordList,
 }
 
 /// Words that tell what fails, or what does not, in a post that complains.
@@ -120,7 +119,7 @@ pub struct TellGroup {
     /// How clearly, negative if they tell against it: the votes of a symptom's words are added up, and a phrase of the rules has 1.5 for its own (1.2 for `access`).
     pub votes: f64,
     /// The words, written as those of [`CueGroup`].
-    pub any: Vec<SmolStr>,
+    pub any: WordList,
 }
 
 /// The lexicon of one language.

@@ -83,6 +83,7 @@ mod tally;
 mod time;
 mod wander;
 mod window;
+mod word_list;
 mod words;
 
 pub use assessment::{Assessment, Status};
@@ -105,3 +106,4 @@ pub use reach::unreachable_entries;
 pub use record::{Mark, Record, SourceId, Telling};
 pub use snapshot::{ConfigHash, SnapshotError, restore, save};
 pub use time::{Bin, BinWidth, EventTime};
+pub use word_list::WordList;
