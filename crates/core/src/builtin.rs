@@ -8,7 +8,7 @@ macro_rules! files {
 
 /// A file a category, by name; and `categories`, which was learned of all.
 pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
-    "ai" "airlines" "categories" "cloud" "delivery-travel" "developer" "education" "energy" "finance" "gaming" "media"
+    "ai" "airlines" "categories" "cloud" "delivery-travel" "developer" "devices" "education" "energy" "finance" "gaming" "media"
     "messaging" "music-video" "platform" "public" "shopping" "social" "telecom" "work"
 );
 
