@@ -8,8 +8,9 @@ macro_rules! files {
 
 /// A file a category, by name; and `categories`, which was learned of all.
 pub(crate) const CATALOGUE_FILES: &[(&str, &str)] = files!("catalogue":
-    "ai" "airlines" "categories" "cloud" "delivery-travel" "developer" "devices" "education" "energy" "finance" "gaming" "media"
-    "messaging" "music-video" "platform" "public" "shopping" "social" "telecom" "work"
+    "ai" "airlines" "categories" "cloud" "delivery-travel" "developer" "devices" "education" "energy"
+    "finance" "gaming" "media" "messaging" "music-video" "platform" "public" "shopping" "social" "telecom"
+    "work"
 );
 
 /// A file for each language that we speak.

@@ -1,4 +1,4 @@
-//! Many short texts in little memory: the words of a lexicon's cues, hundreds of thousands of them.
+//! Many short texts in little memory: there are hundreds of thousands of words in the lexicons of fifteen languages.
 
 use std::fmt;
 
@@ -14,19 +14,40 @@ pub struct WordList {
 }
 
 impl WordList {
-    /// The texts, in the order in which they were written.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.letters[start as usize..end as usize])
+    /// Adds a text at the end.
+    pub fn push(&mut self, text: &str) {
+        self.letters.push_str(text);
+        self.ends.push(u32::try_from(self.letters.len()).expect("far less than 4 GiB of words"));
     }
-}
 
-impl<'a> Extend<&'a str> for WordList {
-    fn extend<I: IntoIterator<Item = &'a str>>(&mut self, texts: I) {
-        for text in texts {
-            self.letters.push_str(text);
-            self.ends.push(u32::try_from(self.letters.len()).expect("far less than 4 GiB of words"));
-        }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The text of number `at`, counted from 0 in the order in which they were added.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn get(&self, at: usize) -> &str {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.letters[start as usize..self.ends[at] as usize]
+    }
+
+    /// The texts, in the order in which they were added.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.len()).map(|at| self.get(at))
+    }
+
+    /// Gives back the room that was kept for more.
+    pub fn shrink_to_fit(&mut self) {
+        self.letters.shrink_to_fit();
+        self.ends.shrink_to_fit();
     }
 }
 
@@ -43,10 +64,9 @@ impl<'de> Deserialize<'de> for WordList {
             fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<WordList, A::Error> {
                 let mut list = WordList::default();
                 while let Some(text) = texts.next_element::<String>()? {
-                    list.extend([&*text]);
+                    list.push(&text);
                 }
-                list.letters.shrink_to_fit();
-                list.ends.shrink_to_fit();
+                list.shrink_to_fit();
                 Ok(list)
             }
         }
