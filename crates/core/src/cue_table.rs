@@ -1,5 +1,5 @@
 //! The cues of all languages, as they are looked up: numbered, and with their letters, tells and categories one after
-//! another, for there are more than a hundred thousand.
+//! another, for there are hundreds of thousands.
 
 use std::ops::Range;
 
@@ -126,7 +126,7 @@ impl CueTable {
             for &(_, part) in of_one {
                 match part {
                     Part::Weight(more) => weight += more,
-                    Part::ByCategory(category, weight) => self.by_category.push((category, weight)),
+                    Part::ByCategory(category, more) => self.by_category.push((category, more)),
                     Part::Tells(symptom, votes) => self.tells.push((symptom, votes)),
                 }
             }

@@ -11,6 +11,8 @@ use crate::rows::Row;
 
 /// The id of the service that rows are taken as addressed to whose own is not known.
 const SOME_SERVICE: &str = "some-service";
+/// Longer runs of digits are numbers of telephones, accounts and orders: they tell who speaks, not what fails.
+const DIGITS_MAX: usize = 5;
 /// A row that readers disagree on teaches so much less.
 const UNCERTAIN_WEIGHT: f64 = 0.4;
 
@@ -93,7 +95,8 @@ impl Examples {
             explain(row, catalogue, judge, &mut judgement);
             let service = catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied());
             let category = service.and_then(|service| found.category(&catalogue.service(service).category));
-            let cues = judgement.cue_candidates();
+            let mut cues = judgement.cue_candidates();
+            cues.retain(|cue| !is_of_a_number(cue));
             let words = words(&cues);
             let cues: Vec<usize> = cues.into_iter().map(|cue| found.vocabulary.number(cue)).collect();
             let numbered = |places: Vec<usize>| places.into_iter().map(|at| cues[at]).collect();
@@ -147,6 +150,13 @@ pub(crate) fn explain(row: &Row, catalogue: &Catalogue, judge: &Judge, judgement
     }
 }
 
+/// Whether a long number is in `cue`, or it is the beginning of a number.
+fn is_of_a_number(cue: &str) -> bool {
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    cue.strip_suffix('*').is_some_and(is_digits)
+        || cue.as_bytes().windows(DIGITS_MAX + 1).any(|run| run.iter().all(u8::is_ascii_digit))
+}
+
 /// For each word among `cues` the places of the cues that hold it.
 fn words(cues: &[String]) -> Vec<Vec<usize>> {
     let is_word = |cue: &&String| !cue.contains([' ', '*']) && is_spaced_word(cue);
@@ -178,6 +188,14 @@ fn votes_without_cues(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_telephones_are_no_cues_and_codes_of_errors_are() {
+        let of_numbers = ["09087493040", "on 012291", "tel012291x", "0908*", "090874*"];
+        assert!(of_numbers.iter().all(|cue| is_of_a_number(cue)));
+        let others = ["40303", "error 40303", "err4*", "500", "1080p", "落"];
+        assert_eq!(others.map(is_of_a_number), [false; 6]);
+    }
 
     #[test]
     fn a_word_is_held_by_itself_its_beginnings_and_its_pairs() {
