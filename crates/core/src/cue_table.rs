@@ -1,4 +1,4 @@
-//! The cues of all languages, as they are looked up: numbered, and with their letters, tells and categories one after
+//! The cues of all languages, as they are looked up: numbered, and with their texts, tells and categories one after
 //! another, for there are hundreds of thousands.
 
 use std::ops::Range;
@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::cues::{Hundredths, Sign, hundredths};
 use crate::lexicon::{Language, Symptom};
 use crate::matching::LanguageTag;
+use crate::word_list::WordList;
 
 /// The number of a category among those that cues name.
 pub(crate) type CueCategory = u16;
@@ -14,6 +15,7 @@ pub(crate) type CueCategory = u16;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cue<'a> {
     table: &'a CueTable,
+    id: u32,
     /// What the cue before has ends where its own begins.
     before: Entry,
     own: Entry,
@@ -21,7 +23,7 @@ pub(crate) struct Cue<'a> {
 
 impl<'a> Cue<'a> {
     pub(crate) fn text(self) -> &'a str {
-        &self.table.letters[range(self.before.letters_end, self.own.letters_end)]
+        self.table.texts.get(self.id as usize)
     }
 
     /// What it adds to the weight; 0 if it only tells.
@@ -71,7 +73,7 @@ impl CueLanguage {
 #[derive(Debug, Default)]
 pub(crate) struct CueTable {
     entries: Vec<Entry>,
-    letters: String,
+    texts: WordList,
     by_category: Vec<(CueCategory, Hundredths)>,
     tells: Vec<(Symptom, Hundredths)>,
     languages: Vec<CueLanguage>,
@@ -82,7 +84,6 @@ pub(crate) struct CueTable {
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
     weight: Hundredths,
-    letters_end: u32,
     by_category_end: u32,
     tells_end: u32,
 }
@@ -121,7 +122,7 @@ impl CueTable {
         for of_one in parts.chunk_by(|(a, _), (b, _)| a == b) {
             let text = of_one[0].0;
             insert(text, end_of(self.entries.len()));
-            self.letters.push_str(text);
+            self.texts.push(text);
             let mut weight = 0;
             for &(_, part) in of_one {
                 match part {
@@ -132,7 +133,6 @@ impl CueTable {
             }
             self.entries.push(Entry {
                 weight,
-                letters_end: end_of(self.letters.len()),
                 by_category_end: end_of(self.by_category.len()),
                 tells_end: end_of(self.tells.len()),
             });
@@ -148,7 +148,7 @@ impl CueTable {
     /// Gives back the room that was kept for more.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
-        self.letters.shrink_to_fit();
+        self.texts.shrink_to_fit();
         self.by_category.shrink_to_fit();
         self.tells.shrink_to_fit();
     }
@@ -156,7 +156,7 @@ impl CueTable {
     /// The cue of number `id`, one of those that [`Self::add`] gave.
     pub(crate) fn get(&self, id: u32) -> Cue<'_> {
         let before = if id == 0 { Entry::default() } else { self.entries[id as usize - 1] };
-        Cue { table: self, before, own: self.entries[id as usize] }
+        Cue { table: self, id, before, own: self.entries[id as usize] }
     }
 
     /// The languages that have cues, in the order of their cues.
@@ -187,7 +187,7 @@ fn range(from: u32, to: u32) -> Range<usize> {
 }
 
 fn end_of(n: usize) -> u32 {
-    u32::try_from(n).expect("far fewer than 2^32 cues, tells and letters")
+    u32::try_from(n).expect("far fewer than 2^32 cues and tells")
 }
 
 #[cfg(test)]
