@@ -112,17 +112,8 @@ impl Sign {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FoundCue {
     pub(crate) id: u32,
-    /// Whether it stands only inside phrases that count in full: there it may add to them, but takes nothing back.
-    adds_only: bool,
     /// The first word of it.
     start: usize,
-}
-
-impl FoundCue {
-    /// What of `weight` counts.
-    pub(crate) fn counted(self, weight: Hundredths) -> Hundredths {
-        if self.adds_only { weight.max(0) } else { weight }
-    }
 }
 
 /// What the words of one post come to. Reused from post to post.
@@ -136,8 +127,6 @@ pub(crate) struct CueSum {
     weighty: Vec<(usize, usize)>,
     /// The words of phrases that mean something else: they are no cues.
     figurative: Vec<(usize, usize)>,
-    /// The words of phrases that count in full: they may add to them, but take nothing back.
-    outspoken: Vec<(usize, usize)>,
     /// The language whose cues count.
     pub(crate) language: Option<LanguageTag>,
     /// What they add, whatever the service.
@@ -154,7 +143,6 @@ impl CueSum {
         self.signs.clear();
         self.weighty.clear();
         self.figurative.clear();
-        self.outspoken.clear();
         self.language = None;
         self.total = 0;
         self.by_category.clear();
@@ -179,11 +167,7 @@ impl CueSum {
             }
         }
         for finding in findings {
-            let sign = Sign::of_finding(finding);
-            self.signs.extend(sign);
-            if sign == Some(Sign::Counts) && finding.weight >= Tier::A.weight() {
-                self.outspoken.push(finding.words);
-            }
+            self.signs.extend(Sign::of_finding(finding));
         }
         for hit in &scan.hits {
             if let Mark::Marker(marker, language) = hit.value
@@ -209,8 +193,7 @@ impl CueSum {
                 && language.ids.contains(&id)
                 && !self.is_taken(scan, hit.start, hit.end)
             {
-                let adds_only = self.is_in_outspoken(hit.start, hit.end);
-                self.found.push(FoundCue { id, adds_only, start: hit.start });
+                self.found.push(FoundCue { id, start: hit.start });
                 if index.cues().get(id).is_weighty() {
                     self.weighty.push((hit.start, hit.end));
                 }
@@ -225,14 +208,13 @@ impl CueSum {
                 self.signs.push(Sign::Post);
             }
         }
-        // Of several places of a cue the first outside such a phrase is kept.
-        self.found.sort_unstable_by_key(|found| (found.id, found.adds_only, found.start));
+        self.found.sort_unstable_by_key(|found| (found.id, found.start));
         self.found.dedup_by_key(|found| found.id);
         for found in &self.found {
             let cue = index.cues().get(found.id);
-            self.total += found.counted(cue.weight());
+            self.total += cue.weight();
             for (category, sum) in &mut self.by_category {
-                *sum += found.counted(cue.weight_besides(*category));
+                *sum += cue.weight_besides(*category);
             }
             for &(symptom, votes) in cue.tells() {
                 self.votes[symptom as usize] += votes;
@@ -283,10 +265,6 @@ impl CueSum {
             }
         }
         n
-    }
-
-    fn is_in_outspoken(&self, start: usize, end: usize) -> bool {
-        self.outspoken.iter().any(|&(from, to)| from <= start && end <= to)
     }
 
     /// Every cue that could be learned from the post that was added up, each once and ordered, as a lexicon file writes

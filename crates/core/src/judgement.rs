@@ -267,7 +267,6 @@ impl Judge {
                 (cue.weight_besides(category), Some(self.index.cues().category_name(category)))
             });
             let parts = [(cue.weight(), None)].into_iter().chain(besides);
-            let parts = parts.map(move |(weight, category)| (found.counted(weight), category));
             parts
                 .filter(|&(weight, _)| weight != 0)
                 .map(move |(weight, category)| (cue.text(), units(weight), category))
@@ -748,8 +747,7 @@ says_not_now = -0.4
     fn words_add_to_the_phrases_and_take_from_them() {
         check_dutch("niks. spotify. all of it is dull, gloomy and down", "no_complaint");
         check_dutch("spotify is down, hier", "complaint spotify:1:access");
-        check_dutch("spotify is boek down", "complaint spotify:1:access");
-        check_dutch("spotify is boek down boek", "no_complaint");
+        check_dutch("spotify is boek down", "no_complaint");
         check_dutch("spotify for all of us here in town is down boek", "no_complaint");
         check_dutch("spotify is down boek hier", "complaint spotify:0.7:access");
     }
@@ -760,7 +758,6 @@ says_not_now = -0.4
         check_dutch("spotify zwart", "no_complaint");
         check_dutch("spotify ligt eruit gezien", "complaint spotify:0.6:access");
         check_dutch("netflix ligt eruit gezien", "no_complaint");
-        check_dutch("netflix is gezien down", "complaint netflix:1:access");
         check_dutch("spotify hier. netflix zwart", "complaint netflix:0.9:playback spotify:0.9:access");
     }
 

@@ -95,14 +95,14 @@ impl Examples {
             explain(row, catalogue, judge, &mut judgement);
             let service = catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied());
             let category = service.and_then(|service| found.category(&catalogue.service(service).category));
-            let mut cues = judgement.cue_candidates();
-            cues.retain(|cue| !is_of_a_number(cue));
-            let words = words(&cues);
-            let cues: Vec<usize> = cues.into_iter().map(|cue| found.vocabulary.number(cue)).collect();
-            let numbered = |places: Vec<usize>| places.into_iter().map(|at| cues[at]).collect();
+            let candidates = judgement.cue_candidates();
+            let words = words(&candidates);
+            let number = |cue: String| (!is_of_a_number(&cue)).then(|| found.vocabulary.number(cue));
+            let numbers: Vec<Option<usize>> = candidates.into_iter().map(number).collect();
+            let numbered = |places: Vec<usize>| places.into_iter().filter_map(|at| numbers[at]).collect();
             let example = Example {
                 words: words.into_iter().map(numbered).collect(),
-                cues,
+                cues: numbers.iter().copied().flatten().collect(),
                 signs: judgement.signs().to_vec(),
                 rules_weight: judgement.rules_weight(),
                 is_complaint: row.label == 1,

@@ -85,11 +85,13 @@ fn write_list(out: &mut String, mut cues: Vec<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use groundswell_core::{Catalogue, Judge, Lexicon, SourceText};
+    use std::path::Path;
+
+    use groundswell_core::{Catalogue, Judge, Judgement, Lexicon, Outcome, SourceText};
 
     use super::*;
     use crate::fit::{Settings, fit};
-    use crate::symptoms;
+    use crate::{features, rows, symptoms};
 
     fn row(text: &str, label: u8, symptom: Option<Symptom>) -> Row {
         Row {
@@ -154,6 +156,43 @@ mod tests {
         let tells = |cue: &str| english.tells.iter().find(|group| group.any.iter().any(|known| known == cue));
         assert_eq!(tells("card").map(|group| group.symptom), Some(Symptom::Payment), "{text}");
         assert!(text.contains("says_recovery = -"), "what says that it works again speaks against: {text}");
+    }
+
+    /// Real rows, every fifth with a number that is no cue, and each way to learn.
+    #[test]
+    fn the_core_judges_with_what_is_written_as_the_fit_does() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let polish =
+            std::fs::read_to_string(root.join("crates/core/data/lexicon/pl.toml")).expect("a lexicon");
+        let polish = SourceText::new("pl", polish);
+        let mut rows = rows::read_csv(&root.join("training/pl.csv")).expect("rows");
+        rows.truncate(600);
+        rows.iter_mut().step_by(5).for_each(|row| row.text += " tel. 09087493040");
+        let catalogue = features::catalogue().expect("a sound catalogue");
+        let judge = |files: &[SourceText]| {
+            Judge::new(&catalogue, Lexicon::load(false, files).expect("a sound lexicon"), [0; 16])
+        };
+        let examples = Examples::of(&rows, &catalogue, &judge(std::slice::from_ref(&polish)));
+        for (by_category, strange_words) in [(true, false), (false, true)] {
+            let settings = Settings {
+                penalty: 0.5,
+                rows_min: 2,
+                weight_min: 0.05,
+                false_cost: 1.2,
+                by_category,
+                strange_words,
+                constant: true,
+            };
+            let fitted = fit(&examples, &settings, |_| true);
+            let cues = SourceText::new("cues", toml("pl", &rows, &examples, &fitted, &[]));
+            let judge = judge(&[polish.clone(), cues]);
+            let mut judgement = Judgement::default();
+            for (row, example) in rows.iter().zip(&examples.rows) {
+                let counted =
+                    features::explain(row, &catalogue, &judge, &mut judgement) == Outcome::Complaint;
+                assert_eq!(counted, fitted.complains(example), "{}", row.text);
+            }
+        }
     }
 
     #[test]
