@@ -19,7 +19,7 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::common::{Folder, Run, read_text};
-use crate::system::{System, wait_until};
+use crate::system::{System, send_signal, wait_until};
 
 mod metrics;
 mod precedence;
@@ -87,9 +87,7 @@ impl Running {
     /// Sends a signal such as `INT`.
     #[track_caller]
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
-        assert!(sent.expect("kill can be run").success(), "the process is there");
+        send_signal(&self.child, name);
     }
 
     /// Waits for the end and gives what became of it.

@@ -350,8 +350,7 @@ impl Process {
 
     /// Sends a signal: `TERM` as an orchestrator does, `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(done.expect("kill can be run").success(), "the process is there");
+        send_signal(&self.child, name);
     }
 
     /// SIGKILL.
@@ -367,6 +366,13 @@ impl Drop for Process {
             self.kill();
         }
     }
+}
+
+/// Sends `child` the signal called `name`, such as `INT`.
+#[track_caller]
+pub(crate) fn send_signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.expect("kill can be run").success(), "the process is there");
 }
 
 /// Looks again and again, ever more rarely, until `is_so`.
