@@ -47,8 +47,11 @@ pub struct Service {
     /// Context that an ambiguous name needs: an alias counts only if one of these stands in the same text.
     #[serde(default)]
     pub require_any: Vec<String>,
-    /// The languages (BCP 47 primary subtags) in which the names are common words, if `require_any` is not needed in all
-    /// of them: "orange" is a fruit in English, and only the network in Polish. Empty: in every language.
+    /// Names that need no context, and are context for the aliases: "slack app" beside "slack".
+    #[serde(default)]
+    pub unambiguous: Vec<String>,
+    /// The languages (BCP 47 primary subtags) in which the aliases are common words, if context is not needed in all of
+    /// them: "orange" is a fruit in English, and only the network in Polish. Empty: in every language.
     #[serde(default)]
     pub ambiguous_in: Vec<String>,
     /// Phrases in which an alias does not mean the service.
@@ -191,6 +194,7 @@ impl Service {
             hashtags: Vec::new(),
             domains: Vec::new(),
             require_any: Vec::new(),
+            unambiguous: Vec::new(),
             ambiguous_in: Vec::new(),
             exclude: Vec::new(),
             depends_on: Vec::new(),
@@ -207,6 +211,7 @@ impl Service {
             &mut self.hashtags,
             &mut self.domains,
             &mut self.require_any,
+            &mut self.unambiguous,
             &mut self.ambiguous_in,
             &mut self.exclude,
             &mut self.depends_on,
@@ -217,9 +222,20 @@ impl Service {
         self
     }
 
-    fn name_lists(&self) -> [(&'static str, &[String]); 7] {
+    /// Everything that people type when they mean it.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.aliases.iter().chain(&self.unambiguous)
+    }
+
+    /// What must stand beside an alias, one of these; empty if the aliases are clear by themselves.
+    pub(crate) fn context(&self) -> impl Iterator<Item = &String> {
+        self.require_any.iter().chain(&self.unambiguous)
+    }
+
+    fn name_lists(&self) -> [(&'static str, &[String]); 8] {
         [
             ("aliases", &self.aliases),
+            ("unambiguous", &self.unambiguous),
             ("handles", &self.handles),
             ("official", &self.official),
             ("hashtags", &self.hashtags),
@@ -362,14 +378,14 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
         let folded = if may_be { crate::phrases::folded_key(name) } else { String::new() };
         folded.len() == 1 && folded.is_ascii()
     };
-    if let Some(alias) =
-        service.aliases.iter().find(|alias| is_letter(alias) && service.require_any.is_empty())
-    {
+    let has_context = service.context().next().is_some();
+    let clear_names = if has_context { &service.unambiguous } else { &service.aliases };
+    if let Some(name) = clear_names.iter().find(|name| is_letter(name)) {
         report(format!(
-            "service `{id}`: the alias {alias:?} is compared as a single letter; it needs `require_any`"
+            "service `{id}`: the name {name:?} is compared as a single letter; it needs `require_any`"
         ));
     }
-    if !service.ambiguous_in.is_empty() && service.require_any.is_empty() {
+    if !service.ambiguous_in.is_empty() && !has_context {
         report(format!(
             "service `{id}`: `ambiguous_in` says where `require_any` is needed, and there is none"
         ));
@@ -490,6 +506,8 @@ mod tests {
         check_refused("[[service]]\nid='a'\nname='A'\n[[service]]\nid='a'\nname='A'", 4, "already in line 1");
         check_refused("[[service]]\nid='a'\nname='A'\ndepends_on=['zz']", 1, "`zz`");
         check_refused("[[service]]\nid='a'\nname='A'\naliases=['e&']", 1, "single letter");
+        let clear = "[[service]]\nid='a'\nname='A'\nrequire_any=['b']\nunambiguous=['e&']";
+        check_refused(clear, 1, "single letter");
         check_refused("[[service]]\nid='a'\nname='A'\naliases=['a']\nambiguous_in=['en']", 1, "require_any");
         check_refused(
             "[[service]]\nid='a'\nname='A'\nhandles=['H']\n[[service]]\nid='b'\nname='B'\nhandles=['h']",

@@ -148,7 +148,7 @@ impl Index {
         let mut context_ids: FxHashMap<Node, u32> = FxHashMap::default();
         for (position, service) in catalogue.services().iter().enumerate() {
             let index = ServiceIndex::of(position);
-            for alias in &service.aliases {
+            for alias in service.names() {
                 trie.insert_name(alias, Mark::Alias(index));
                 self.hashtags.entry(joined(alias)).or_insert((index, false));
             }
@@ -165,7 +165,7 @@ impl Index {
                 self.domains.insert(domain.to_lowercase().into(), index);
             }
             let mut needed = Vec::new();
-            for phrase in &service.require_any {
+            for phrase in service.context() {
                 let n_known = u32::try_from(context_ids.len()).expect("far fewer than 2^32 contexts");
                 let node = trie.path_to(phrase, true);
                 let id = *context_ids.entry(node).or_insert(n_known);
@@ -444,6 +444,7 @@ mod tests {
 id = 'apple'
 name = 'Apple'
 aliases = ['apple']
+unambiguous = ['siri']
 handles = ['AppleSupport']
 domains = ['apple.com']
 require_any = ['icloud', 'app store']
@@ -455,19 +456,29 @@ aliases = ['apple music']
 hashtags = ['am']
 ";
 
-    /// Services mentioned in `text`, by id, each once.
-    #[track_caller]
-    fn check(text: &str, expected: &[&str]) {
+    /// Every mention of a service in `text`, by its id.
+    fn mentions(text: &str) -> Vec<String> {
         let catalogue = Catalogue::load(false, &[SourceText::new("c", CATALOGUE)]).expect("a good catalogue");
         let lexicon = "language='en'\nhashtag_suffixes=['down','isdown']";
         let lexicon = Lexicon::load(false, &[SourceText::new("l", lexicon)]).expect("a good lexicon");
         let index = Index::new(&catalogue, lexicon);
         let mut scan = Scan::default();
         index.scan(text, None, &mut scan);
-        let mut ids: Vec<&str> =
-            scan.mentions.iter().map(|mention| catalogue.service(mention.service).id.as_str()).collect();
+        scan.mentions.iter().map(|mention| catalogue.service(mention.service).id.clone()).collect()
+    }
+
+    /// Services mentioned in `text`, by id, each once.
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let mut ids = mentions(text);
         ids.dedup();
         assert_eq!(ids, expected, "in {text:?}");
+    }
+
+    #[test]
+    fn an_unambiguous_name_stands_by_itself_and_is_context_for_the_others() {
+        assert_eq!(mentions("siri is bad"), ["apple"]);
+        assert_eq!(mentions("apple says that siri is bad"), ["apple", "apple"]);
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexic
     let mut judgement = Judgement::default();
     let mut found = Vec::new();
     for (position, service) in catalogue.services().iter().enumerate() {
-        for alias in &service.aliases {
-            let context = service.require_any.first().map_or("", String::as_str);
+        for alias in service.names() {
+            let context = service.context().next().map_or("", String::as_str);
             let text = format!("{alias} . {context}");
             judge.explain(&Post::of_text(&text), &mut judgement);
             if !judgement.mentioned().contains(&ServiceIndex::of(position)) {
