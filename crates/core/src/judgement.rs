@@ -149,6 +149,12 @@ impl Judgement {
         seen
     }
 
+    /// Whether the first `n_words` words of the text, at least, name `service`.
+    pub(crate) fn begins_with(&self, service: ServiceIndex, n_words: usize) -> bool {
+        let mut mentions = self.scan.mentions.iter();
+        mentions.any(|mention| mention.service == service && mention.start == 0 && mention.end >= n_words)
+    }
+
     /// Takes the complaint out, if the post is one.
     pub fn take_complaint(&mut self) -> Option<Complaint> {
         self.complaint.take()

@@ -371,9 +371,14 @@ pub(crate) fn folded_key(phrase: &str) -> String {
     key
 }
 
-/// How many words a phrase has, gaps left out.
+/// How many words of a text a phrase takes up, gaps left out.
 pub(crate) fn n_words(phrase: &str) -> usize {
-    folded_key(phrase).split_whitespace().filter(|word| !matches!(*word, "*" | "?")).count()
+    let mut folded = FoldedText::default();
+    let mut n_words_of = |part: &str| {
+        folded.fold(part);
+        folded.words().iter().filter(|word| word.kind != WordKind::Host).count()
+    };
+    phrase.split_whitespace().filter(|part| *part != "*").map(&mut n_words_of).sum()
 }
 
 #[cfg(test)]

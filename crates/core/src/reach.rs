@@ -13,20 +13,21 @@ use crate::post::Post;
 
 /// The entries of `catalogue` and `lexicon` that are never reached, a sentence each.
 ///
-/// A name is tried alone, with the context that it asks for beside it; it fails when its own exclusions cover it or a
-/// longer name of another service always takes its place. A phrase is tried alone in a post addressed to a service; it
+/// A name is tried alone and with each context that it may ask for behind it; it fails when its own exclusions cover it
+/// or a longer name of another service always takes its place. A phrase is tried alone in a post addressed to a service; it
 /// fails when it is always figurative. Cues may name a category of the built-in catalogue even where that is left out.
 pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexicon) -> Vec<String> {
     let mut judgement = Judgement::default();
     let mut found = Vec::new();
     for (position, service) in catalogue.services().iter().enumerate() {
-        for alias in service.names() {
-            let context = service.context().next().map_or("", String::as_str);
-            let text = format!("{alias} . {context}");
-            judge.explain(&Post::of_text(&text), &mut judgement);
-            if !judgement.mentioned().contains(&ServiceIndex::of(position)) {
+        let mut is_reached = |name: &str, context: &str| {
+            judge.explain(&Post::of_text(&format!("{name} . {context}")), &mut judgement);
+            judgement.begins_with(ServiceIndex::of(position), n_words(name))
+        };
+        for name in service.names() {
+            if !is_reached(name, "") && !service.context().any(|context| is_reached(name, context)) {
                 found.push(format!(
-                    "service `{}`: the alias {alias:?} is never reached: an exclusion or a longer name covers it",
+                    "service `{}`: the name {name:?} is never reached: an exclusion or a longer name covers it",
                     service.id
                 ));
             }
@@ -101,7 +102,16 @@ mod tests {
     #[test]
     fn a_name_covered_by_its_own_exclusion_is_found() {
         check(SOUND, "language = 'en'", &[]);
-        check(&format!("{SOUND}exclude = ['alpha']"), "language = 'en'", &["the alias \"alpha\""]);
+        check(&format!("{SOUND}exclude = ['alpha']"), "language = 'en'", &["the name \"alpha\""]);
+    }
+
+    /// A name that is clear by itself does not hide one that is not reached, and one context of several is enough.
+    #[test]
+    fn each_name_is_tried_with_each_context() {
+        let clear = format!("{SOUND}unambiguous = ['alpha beta', 'gamma.example']\n");
+        check(&clear, "language = 'en'", &[]);
+        check(&format!("{clear}exclude = ['alpha app', 'alpha beta app']"), "language = 'en'", &[]);
+        check(&format!("{clear}exclude = ['alpha']"), "language = 'en'", &["the name \"alpha\""]);
     }
 
     #[test]
