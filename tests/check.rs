@@ -106,6 +106,16 @@ fn mistakes_in_a_lexicon_are_named_with_their_line() {
 }
 
 #[test]
+fn a_name_that_is_a_common_word_needs_context() {
+    let folder = Folder::new();
+    let entry = "[[service]]\nid = \"mart\"\nname = \"Mart\"\naliases = [\"target\"]\n";
+    let bare = folder.write("bare.toml", entry);
+    run(&["check", "--catalog", &bare]).exits(2).says(&["name \"target\" is a common word", "`mart`"]);
+    let with_context = folder.write("context.toml", format!("{entry}require_any = [\"store\"]\n"));
+    run(&["check", "--catalog", &with_context]).exits(0);
+}
+
+#[test]
 fn a_phrase_that_no_text_can_reach_is_refused() {
     let twice = "language = \"sv\"\n[[phrases]]\ntier = \"A\"\nsymptom = \"access\"\nany = [\"ligger nere\"]\n\
                  [[phrases]]\ntier = \"B\"\nsymptom = \"loading\"\nany = [\"Ligger Nere\"]\n";
@@ -117,7 +127,7 @@ fn a_phrase_that_no_text_can_reach_is_refused() {
     run(&["check", "--lexicon", &covered]).exits(2).says(&["\"ligger nere\" is never reached", "`sv`"]);
     let name = "[[service]]\nid = \"a\"\nname = \"A\"\naliases = [\"acme pay\"]\nexclude = [\"acme pay\"]\n";
     let name = folder.write("a.toml", name);
-    run(&["check", "--catalog", &name]).exits(2).says(&["alias \"acme pay\" is never reached", "`a`"]);
+    run(&["check", "--catalog", &name]).exits(2).says(&["name \"acme pay\" is never reached", "`a`"]);
 }
 
 #[test]

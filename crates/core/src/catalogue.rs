@@ -232,6 +232,11 @@ impl Service {
         self.require_any.iter().chain(&self.unambiguous)
     }
 
+    /// The names that count whatever stands beside them.
+    pub(crate) fn clear_names(&self) -> &[String] {
+        if self.context().next().is_some() { &self.unambiguous } else { &self.aliases }
+    }
+
     fn name_lists(&self) -> [(&'static str, &[String]); 8] {
         [
             ("aliases", &self.aliases),
@@ -378,14 +383,12 @@ fn check_alone(service: &Service, place: &Place, problems: &mut Vec<Problem>) {
         let folded = if may_be { crate::phrases::folded_key(name) } else { String::new() };
         folded.len() == 1 && folded.is_ascii()
     };
-    let has_context = service.context().next().is_some();
-    let clear_names = if has_context { &service.unambiguous } else { &service.aliases };
-    if let Some(name) = clear_names.iter().find(|name| is_letter(name)) {
+    if let Some(name) = service.clear_names().iter().find(|name| is_letter(name)) {
         report(format!(
             "service `{id}`: the name {name:?} is compared as a single letter; it needs `require_any`"
         ));
     }
-    if !service.ambiguous_in.is_empty() && !has_context {
+    if !service.ambiguous_in.is_empty() && service.context().next().is_none() {
         report(format!(
             "service `{id}`: `ambiguous_in` says where `require_any` is needed, and there is none"
         ));

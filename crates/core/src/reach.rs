@@ -14,8 +14,8 @@ use crate::post::Post;
 /// The entries of `catalogue` and `lexicon` that are never reached, a sentence each.
 ///
 /// A name is tried alone and with each context that it may ask for behind it; it fails when its own exclusions cover it
-/// or a longer name of another service always takes its place. A phrase is tried alone in a post addressed to a service; it
-/// fails when it is always figurative. Cues may name a category of the built-in catalogue even where that is left out.
+/// or a longer name of another service always takes its place. A phrase is tried alone in a post addressed to a service;
+/// it fails when it is always figurative. Cues may name a category of the built-in catalogue even where that is left out.
 pub fn unreachable_entries(judge: &Judge, catalogue: &Catalogue, lexicon: &Lexicon) -> Vec<String> {
     let mut judgement = Judgement::default();
     let mut found = Vec::new();

@@ -1,10 +1,10 @@
 //! What the core finds in each row, as numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groundswell_core::{
     CATEGORY_UNKNOWN, Catalogue, Judge, Judgement, Outcome, Post, Problem, STRANGE_WORDS_MAX, ServiceIndex,
-    Sign, SourceText, Symptom, is_spaced_word, phrase_votes,
+    Sign, SourceText, Symptom, is_spaced_word, names_without_context, phrase_votes,
 };
 
 use crate::rows::Row;
@@ -91,13 +91,16 @@ impl Examples {
     pub(crate) fn of(rows: &[Row], catalogue: &Catalogue, judge: &Judge) -> Self {
         let mut found = Self::default();
         let mut judgement = Judgement::default();
+        let names: BTreeSet<String> = catalogue.services().iter().flat_map(names_without_context).collect();
         for row in rows {
             explain(row, catalogue, judge, &mut judgement);
             let service = catalogue.index_of(&row.service).or_else(|| judgement.mentioned().first().copied());
             let category = service.and_then(|service| found.category(&catalogue.service(service).category));
             let candidates = judgement.cue_candidates();
             let words = words(&candidates);
-            let number = |cue: String| (!is_of_a_number(&cue)).then(|| found.vocabulary.number(cue));
+            // What is left of a name stands in a phrase that means something else ("google play music").
+            let is_left_out = |cue: &String| is_of_a_number(cue) || names.contains(cue);
+            let number = |cue: String| (!is_left_out(&cue)).then(|| found.vocabulary.number(cue));
             let numbers: Vec<Option<usize>> = candidates.into_iter().map(number).collect();
             let numbered = |places: Vec<usize>| places.into_iter().filter_map(|at| numbers[at]).collect();
             let example = Example {

@@ -158,7 +158,7 @@ mod tests {
         assert!(text.contains("says_recovery = -"), "what says that it works again speaks against: {text}");
     }
 
-    /// Real rows, every fifth with a number that is no cue, and each way to learn.
+    /// Rows as they are learned from, every fifth with a number that is no cue, and each way to learn.
     #[test]
     fn the_core_judges_with_what_is_written_as_the_fit_does() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

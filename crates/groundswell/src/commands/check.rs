@@ -2,7 +2,7 @@
 
 use std::io::{Write, stdout};
 
-use groundswell_core::unreachable_entries;
+use groundswell_core::{names_that_are_common_words, unreachable_entries};
 
 #[cfg(feature = "kafka")]
 use crate::connecting;
@@ -17,7 +17,8 @@ Examples:
 
 Every problem is reported with its file and line: unknown keys, bad ids, names and phrases that no text can match,
 handles that two services claim, dependencies and categories that do not exist, settings outside their range, settings
-that the Kafka library does not know, secrets in the file. Nothing is connected to. Exit code 2 if there is any.";
+that the Kafka library does not know, secrets in the file. If there is none, names that are common words and ask for no
+context, and names and phrases that others always cover. Nothing is connected to. Exit code 2 if there is any.";
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -33,9 +34,10 @@ pub(crate) fn run(args: Args) -> Outcome {
     #[cfg(feature = "kafka")]
     connecting::check(&settings.section)?;
     let judge = settings.judge(lexicon.clone());
-    let unreachable = unreachable_entries(&judge, &settings.catalogue, &lexicon);
-    if !unreachable.is_empty() {
-        return Err(usage(anyhow::anyhow!("{}", unreachable.join("\n"))));
+    let mut problems = unreachable_entries(&judge, &settings.catalogue, &lexicon);
+    problems.extend(names_that_are_common_words(&settings.catalogue, &lexicon));
+    if !problems.is_empty() {
+        return Err(usage(anyhow::anyhow!("{}", problems.join("\n"))));
     }
     let languages: Vec<&str> =
         lexicon.languages().iter().map(|language| language.language.as_str()).collect();
