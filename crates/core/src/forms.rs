@@ -1,6 +1,8 @@
-//! The word that an unknown word is a form of: "netflixa", "والتطبيق" and "downnnn" are "netflix", "التطبيق" and "down".
+//! The word that an unknown word is a form of: "netflixa", "والتطبيق", "downnnn" and "d0wn" are "netflix", "التطبيق" and
+//! "down".
 //!
-//! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout. None of
+//! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout, and write
+//! digits for letters. None of
 //! it is tried on a word that some phrase has as it stands, so that a form with a meaning of its own keeps it.
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -13,6 +15,8 @@ const STEM_LETTERS_MIN: usize = 4;
 const ENDING_LETTERS_MAX: usize = 6;
 /// The shortest word that a beginning is taken off, letters.
 const REST_LETTERS_MIN: usize = 3;
+/// The shortest word that may have digits for letters, letters: shorter ones are codes ("5g", "s3").
+const LEET_LETTERS_MIN: usize = 4;
 /// So many same letters in a row are a stretched one: no language that we know writes more than two.
 const STRETCH_MIN: usize = 3;
 
@@ -100,6 +104,7 @@ impl Forms {
         };
         of_affixes(letters)
             .or_else(|| if is_stretched(letters) { of_squeezed(1).or_else(|| of_squeezed(2)) } else { None })
+            .or_else(|| ['i', 'l'].iter().find_map(|&one| known(&spelled_out(letters, one)?)))
     }
 
     /// The name in `word` without its ending.
@@ -136,6 +141,31 @@ impl Forms {
             .filter(|rest| rest.chars().count() >= REST_LETTERS_MIN)
             .find_map(|rest| known(rest).or_else(|| self.stem(rest, language, &known)))
     }
+}
+
+/// `word` with the letters that its digits are written for, "sp0tify" and "d0wn", a 1 for `one`. None of a short word, nor of
+/// one that has as many digits as letters or ends with one: those are codes and versions ("r2d2", "covid19", "ps5").
+fn spelled_out(word: &str, one: char) -> Option<String> {
+    if !word.is_ascii() || !word.contains(['0', '1', '3', '4', '5', '7']) {
+        return None;
+    }
+    let n_digits = word.bytes().filter(u8::is_ascii_digit).count();
+    if word.len() < LEET_LETTERS_MIN
+        || n_digits * 2 >= word.len()
+        || word.ends_with(|c: char| c.is_ascii_digit())
+    {
+        return None;
+    }
+    let letter = |digit: char| match digit {
+        '0' => 'o',
+        '1' => one,
+        '3' => 'e',
+        '4' => 'a',
+        '5' => 's',
+        '7' => 't',
+        other => other,
+    };
+    Some(word.chars().map(letter).collect())
 }
 
 /// Whether some letter stands there three times in a row; digits may.
@@ -213,6 +243,18 @@ mod tests {
             assert_eq!(base_of("ودب", language), None);
         }
         assert_eq!(base_of("وتعطل", Some("pl")), None);
+    }
+
+    #[test]
+    fn digits_for_letters_are_read_where_a_word_is_known_so() {
+        check("n3tflix", Some("netflix"));
+        check("g00gle", Some("google"));
+        check("d0wn", Some("down"));
+        check("goog1e", Some("google"));
+        check("netf1ix", Some("netflix"));
+        check("s33", None);
+        check("b0x", None);
+        check("5ee5", None);
     }
 
     #[test]

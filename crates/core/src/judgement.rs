@@ -679,6 +679,8 @@ says_not_now = -0.4
         check("slack is down for our workspace", "complaint slack:1:access");
         check("#slackdown", "complaint slack:1:access");
         check("Spotify down!", "complaint spotify:1:access");
+        check("spotify down 😭 📉", "complaint spotify:1:access");
+        check("spotify 😭 down", "no_complaint");
         check("spotify down the road", "no_complaint");
         check("not spotify down", "negated");
     }

@@ -334,8 +334,8 @@ impl Index {
         }
     }
 
-    /// The language of what people append to a name in a hashtag, where the word at `at` is that and ends its sentence:
-    /// "spotify down".
+    /// The language of what people append to a name in a hashtag, where the word at `at` is that and ends its sentence,
+    /// but for signs such as emoji: "spotify down", "spotify down 😭", "spotify 📉🚫".
     fn suffix_at(
         &self,
         text: &FoldedText,
@@ -343,8 +343,9 @@ impl Index {
         at: usize,
     ) -> Option<LanguageTag> {
         let word = text.words().get(at)?;
-        let ends_sentence = text.words().get(at + 1).is_none_or(|next| next.sentence != word.sentence);
-        if !ends_sentence || word.kind != WordKind::Plain {
+        let mut rest = text.words()[at + 1..].iter().take_while(|next| next.sentence == word.sentence);
+        if word.kind != WordKind::Plain || rest.any(|next| text.letters(next).contains(char::is_alphanumeric))
+        {
             return None;
         }
         let is_said =
