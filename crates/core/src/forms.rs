@@ -146,14 +146,13 @@ impl Forms {
 /// `word` with the letters that its digits are written for, "sp0tify" and "d0wn", a 1 for `one`. None of a short word, nor of
 /// one that has as many digits as letters or ends with one: those are codes and versions ("r2d2", "covid19", "ps5").
 fn spelled_out(word: &str, one: char) -> Option<String> {
-    if !word.is_ascii() || !word.contains(['0', '1', '3', '4', '5', '7']) {
+    let n_digits = word.bytes().filter(u8::is_ascii_digit).count();
+    // Of most words this is the only question.
+    if n_digits == 0 || !word.is_ascii() {
         return None;
     }
-    let n_digits = word.bytes().filter(u8::is_ascii_digit).count();
-    if word.len() < LEET_LETTERS_MIN
-        || n_digits * 2 >= word.len()
-        || word.ends_with(|c: char| c.is_ascii_digit())
-    {
+    let is_code = n_digits * 2 >= word.len() || word.ends_with(|c: char| c.is_ascii_digit());
+    if is_code || word.len() < LEET_LETTERS_MIN {
         return None;
     }
     let letter = |digit: char| match digit {
