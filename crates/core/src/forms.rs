@@ -1,9 +1,9 @@
 //! The word that an unknown word is a form of: "netflixa", "والتطبيق", "downnnn" and "d0wn" are "netflix", "التطبيق" and
 //! "down".
 //!
-//! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout, and write
-//! digits for letters. None of
-//! it is tried on a word that some phrase has as it stands, so that a form with a meaning of its own keeps it.
+//! Languages hang case endings onto names and articles or particles onto words; people stretch what they shout, and
+//! write digits for letters. None of it is tried on a word that some phrase has as it stands, so that a form with a
+//! meaning of its own keeps it.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -143,8 +143,8 @@ impl Forms {
     }
 }
 
-/// `word` with the letters that its digits are written for, "sp0tify" and "d0wn", a 1 for `one`. None of a short word, nor of
-/// one that has as many digits as letters or ends with one: those are codes and versions ("r2d2", "covid19", "ps5").
+/// `word` with the letters that its digits are written for, "sp0tify" and "d0wn", a 1 for `one`. None of a short word,
+/// nor of one that has as many digits as letters or ends with one: those are codes and versions ("r2d2", "covid19").
 fn spelled_out(word: &str, one: char) -> Option<String> {
     let n_digits = word.bytes().filter(u8::is_ascii_digit).count();
     // Of most words this is the only question.

@@ -374,11 +374,11 @@ pub(crate) fn folded_key(phrase: &str) -> String {
 /// How many words of a text a phrase takes up, gaps left out.
 pub(crate) fn n_words(phrase: &str) -> usize {
     let mut folded = FoldedText::default();
-    let mut n_words_of = |part: &str| {
+    let n_words_of = |part: &str| {
         folded.fold(part);
         folded.words().iter().filter(|word| word.kind != WordKind::Host).count()
     };
-    phrase.split_whitespace().filter(|part| *part != "*").map(&mut n_words_of).sum()
+    phrase.split_whitespace().filter(|part| *part != "*").map(n_words_of).sum()
 }
 
 #[cfg(test)]
